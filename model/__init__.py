@@ -1,0 +1,1 @@
+"""What a comment means: taxonomy, text, network, engine, classifier, routing, artefacts."""

@@ -1,0 +1,116 @@
+"""The values that cross a border: frozen, named, and free of behaviour beyond reading them.
+
+They hold what DESIGN calls the nouns. Turning JSON into them and them into JSON is done here as well,
+once, so that the API and the command line answer with the same words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Sentiment = Literal["negative", "neutral", "positive"]
+SENTIMENTS: tuple[Sentiment, ...] = ("negative", "neutral", "positive")
+Segment = Literal["detractor", "passive", "promoter"]
+SEGMENTS: tuple[Segment, ...] = ("detractor", "passive", "promoter")
+Language = Literal["de", "en", "other", "und"]
+Priority = Literal["low", "normal", "high", "urgent"]
+PRIORITIES: tuple[Priority, ...] = ("low", "normal", "high", "urgent")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comment:
+    """What a customer wrote. `language` is the client's word (any tag), `score` runs from 0 to 10."""
+
+    id: str
+    text: str
+    language: str | None = None
+    score: int | None = None
+    touchpoint: str | None = None
+    properties: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def segment(self) -> Segment | None:
+        """Return the segment that follows from the score: detractor 0-6, passive 7-8, promoter 9-10."""
+        if self.score is None:
+            return None
+        if self.score <= 6:
+            return "detractor"
+        return "passive" if self.score <= 8 else "promoter"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """A run of words of the text as it was sent; offsets count Unicode code points, `end` excluded."""
+
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelScore:
+    """A label that the comment speaks about. Confidences are calibrated probabilities in 0..1."""
+
+    label: str
+    area: str
+    sentiment: Sentiment
+    confidence: float
+    sentiment_confidence: float
+    evidence: tuple[Evidence, ...] = ()
+    untrained: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalScore:
+    """A signal that the words of the comment bear out."""
+
+    signal: str
+    confidence: float
+    evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What one comment says; labels and signals in falling order of confidence."""
+
+    language: str
+    sentiment: Sentiment
+    confidence: float
+    labels: tuple[LabelScore, ...] = ()
+    signals: tuple[SignalScore, ...] = ()
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Which team has to act, how soon (hours from receipt), by which rule; `also`: other teams concerned."""
+
+    team: str
+    priority: Priority
+    due_hours: int
+    actions: tuple[str, ...]
+    rule: str
+    also: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why one comment got no answer; `code` is for programs, `message` for people."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """The answer for one comment: a prediction with its route, or an error."""
+
+    id: str
+    segment: Segment | None = None
+    prediction: Prediction | None = None
+    route: Route | None = None
+    needs_review: bool = False
+    review_reasons: tuple[str, ...] = ()
+    error: Failure | None = None

@@ -1,0 +1,1 @@
+"""How others use it: the HTTP API and the command line over files."""

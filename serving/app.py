@@ -1,0 +1,91 @@
+"""The HTTP application, put together: everything is passed in, nothing happens at import."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request, Response, Security
+from starlette.exceptions import HTTPException
+
+from serving.access import Access
+from serving.api.classify import classify_router, request_schemas
+from serving.api.health import health_router, metrics_router
+from serving.api.taxonomy import taxonomy_router
+from serving.inference import Inference
+from serving.metrics import Metrics
+from serving.observing import Observing
+from serving.problems import Problem
+from serving.service import Service
+from serving.settings import Settings
+
+DESCRIPTION = (
+    "What customer comments are about, how the customer feels, what must not wait, "
+    "and which team has to act. Every error has the form "
+    '`{"error": {"code", "message", "details"}}`.'
+)
+# Named by hand, for a route that answers in plain text refuses in JSON all the same.
+_REFUSAL = {
+    "description": "The key is missing or unknown",
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorOut"}}},
+}
+# The framework's own answers in our words; anything else keeps the phrase of its status.
+_FRAMEWORK = {
+    404: ("not_found", "there is nothing at this path; /docs lists what there is"),
+    405: (
+        "method_not_allowed",
+        "this path does not take this method; the header Allow lists those it does",
+    ),
+}
+
+
+def create_app(service: Service, settings: Settings) -> FastAPI:
+    """Return the application that answers with `service` within the limits of `settings`."""
+    metrics = Metrics(model=service.model, taxonomy=service.fingerprint)
+    inference = Inference(
+        service, threads=settings.threads, limit=settings.max_queue, depth=metrics.queue
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await inference.open()
+        yield
+        await inference.close()
+
+    app = FastAPI(
+        title="Echolot",
+        version="1",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.add_middleware(Observing, metrics=metrics, model=service.model)
+    app.add_exception_handler(Problem, _answer_problem)
+    app.add_exception_handler(HTTPException, _answer_framework)
+    locked: dict[str, Any] = {}
+    if settings.api_keys:
+        locked = {
+            "dependencies": [Security(Access(settings.api_keys))],
+            "responses": {401: _REFUSAL},
+        }
+    app.include_router(classify_router(service, inference, metrics, settings), **locked)
+    app.include_router(taxonomy_router(service), **locked)
+    app.include_router(metrics_router(metrics), **locked)
+    app.include_router(health_router(inference))
+    app.openapi()["components"]["schemas"].update(request_schemas())
+    return app
+
+
+async def _answer_problem(_: Request, problem: Exception) -> Response:
+    if not isinstance(problem, Problem):
+        raise problem
+    return problem.response()
+
+
+async def _answer_framework(_: Request, problem: Exception) -> Response:
+    if not isinstance(problem, HTTPException):
+        raise problem
+    code, message = _FRAMEWORK.get(problem.status_code, ("http_error", str(problem.detail)))
+    return Problem(problem.status_code, code, message, headers=problem.headers).response()

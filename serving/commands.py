@@ -1,0 +1,39 @@
+"""`echolot serve` and `echolot keys`; what they need is imported when they run."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+def serve() -> None:
+    """Start the HTTP API, as the environment variables ECHOLOT_* say."""
+    from serving.app import create_app
+    from serving.logs import configure_logs
+    from serving.server import bind, serve_app
+    from serving.service import load_service
+    from serving.settings import load_settings
+
+    settings = load_settings()
+    configure_logs(settings.log_level)
+    # The address first: a taken port should be known before seconds go into the model.
+    with bind(settings) as bound:
+        service = load_service(settings)
+        app = create_app(service, settings)
+        serve_app(app, bound=bound, settings=settings, model=service.model)
+
+
+@click.group()
+def keys() -> None:
+    """Make keys for the API."""
+
+
+@keys.command("new")
+@click.argument("name")
+def new(name: str) -> None:
+    """Make a key for the caller NAME, and show it this once."""
+    from serving.keys import new_key
+
+    key, kept = new_key(name)
+    click.echo(f"key, for the caller, shown only now:     {key}")
+    click.echo(f"pair, for the setting ECHOLOT_API_KEYS:  {kept}")

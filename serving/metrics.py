@@ -1,0 +1,78 @@
+"""What Prometheus may know: counts, durations and ids of the vocabulary, never a word of a comment.
+
+Each application has a registry of its own, so that two of them in one process do not mix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from model.records import Result
+
+# A label value per tag that clients think of would grow without bound.
+LANGUAGES = frozenset({"de", "en", "und"})
+# Seconds; from one comment on a fast core to a full list on a slow one.
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class Metrics:
+    """The counters of one application."""
+
+    def __init__(self, *, model: str, taxonomy: str) -> None:
+        registry = self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "echolot_requests", "Requests", ["method", "route", "status"], registry=registry
+        )
+        self._seconds = Histogram(
+            "echolot_request_seconds",
+            "Duration of requests",
+            ["route"],
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        self._comments = Counter(
+            "echolot_comments", "Comments", ["language", "outcome"], registry=registry
+        )
+        self._labels = Counter(
+            "echolot_labels", "Labels found", ["label", "sentiment"], registry=registry
+        )
+        self._signals = Counter("echolot_signals", "Signals found", ["signal"], registry=registry)
+        self._routes = Counter(
+            "echolot_routes", "Comments by team", ["team", "priority"], registry=registry
+        )
+        self._reviews = Counter(
+            "echolot_reviews", "Answers that need a look", ["reason"], registry=registry
+        )
+        self.queue = Gauge(
+            "echolot_queue_comments", "Comments taken in and not answered yet", registry=registry
+        )
+        info = Gauge("echolot_model_info", "Model in use", ["model", "taxonomy"], registry=registry)
+        info.labels(model, taxonomy).set(1)
+
+    def count_request(self, *, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one request; `route` is the template of the path, never the path itself."""
+        self._requests.labels(method, route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def count_results(self, results: Iterable[Result]) -> None:
+        """Count comments, labels, signals, teams and reviews."""
+        for result in results:
+            if result.prediction is None or result.route is None:
+                self._comments.labels("und", "error").inc()
+                continue
+            said = result.prediction
+            language = said.language if said.language in LANGUAGES else "other"
+            self._comments.labels(language, "answered").inc()
+            for label in said.labels:
+                self._labels.labels(label.label, label.sentiment).inc()
+            for signal in said.signals:
+                self._signals.labels(signal.signal).inc()
+            self._routes.labels(result.route.team, result.route.priority).inc()
+            for reason in result.review_reasons:
+                self._reviews.labels(reason).inc()
+
+    def page(self) -> bytes:
+        """Return the page that Prometheus reads."""
+        return generate_latest(self.registry)

@@ -1,0 +1,107 @@
+"""The process around the application: an address, a port, an end that finishes what it began."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import os
+import socket
+from dataclasses import dataclass
+
+import click
+import uvicorn
+from fastapi import FastAPI
+
+from model.errors import ConfigError
+from serving.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Address:
+    family: socket.AddressFamily
+    ip: str
+
+
+def bind(settings: Settings) -> socket.socket:
+    """Return a socket that listens at the address of the settings; who connects early waits.
+
+    Raises `ConfigError`: no such address, an address that others can reach without a key set, a
+    port that is taken or not allowed.
+    """
+    address = _resolve(settings.host)
+    if not settings.api_keys and not ipaddress.ip_address(address.ip).is_loopback:
+        raise ConfigError(
+            f"ECHOLOT_HOST: {settings.host} can be reached from other machines, so a key is needed:"
+            " put the pair of 'echolot keys new NAME' into ECHOLOT_API_KEYS, or listen on 127.0.0.1"
+        )
+    bound = socket.socket(address.family, socket.SOCK_STREAM)
+    # A restart must not wait for the last connections of the process before it.
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((address.ip, settings.port))
+        # Only now is it sure that no other program took the port at the same moment.
+        bound.listen(2048)
+    except OSError as problem:
+        bound.close()
+        raise _cannot_bind(problem, settings) from None
+    return bound
+
+
+def serve_app(app: FastAPI, *, bound: socket.socket, settings: Settings, model: str) -> None:
+    """Serve until a signal ends it; what was taken in by then is finished.
+
+    A line on stdout says when the service answers, and where.
+    """
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        timeout_graceful_shutdown=settings.shutdown_seconds,
+    )
+    host, port = bound.getsockname()[:2]
+    at = f"[{host}]" if ":" in host else host
+    ready = f"Echolot answers at http://{at}:{port} (model {model}; its API is shown at /docs)"
+    _Server(config, ready=ready).run(sockets=[bound])
+
+
+class _Server(uvicorn.Server):
+    """A server that says when it answers: not when it starts, but when it listens."""
+
+    def __init__(self, config: uvicorn.Config, *, ready: str) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then print the line."""
+        await super().startup(sockets=sockets)
+        if self.started:
+            click.echo(self._ready)
+
+
+def _resolve(host: str) -> _Address:
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        raise ConfigError(
+            f"ECHOLOT_HOST: {host!r} is no address of this machine; 127.0.0.1 is the usual one"
+        ) from None
+    family, _, _, _, place = found[0]
+    return _Address(family=family, ip=str(place[0]))
+
+
+def _cannot_bind(problem: OSError, settings: Settings) -> ConfigError:
+    if problem.errno == errno.EADDRINUSE:
+        return ConfigError(
+            f"ECHOLOT_PORT: port {settings.port} on {settings.host} is in use;"
+            " stop the other program, or set ECHOLOT_PORT to a free port"
+        )
+    if problem.errno == errno.EACCES:
+        return ConfigError(
+            f"ECHOLOT_PORT: port {settings.port} may not be used; set ECHOLOT_PORT to 1024 or above"
+        )
+    reason = os.strerror(problem.errno) if problem.errno else "unknown reason"
+    return ConfigError(
+        f"ECHOLOT_HOST: cannot listen on {settings.host} ({reason}); 127.0.0.1 is the usual one"
+    )

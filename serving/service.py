@@ -1,0 +1,112 @@
+"""The noun of serving: raw records in, `Result`s out, in order; the API and files both use it.
+
+What a comment says comes from the classifier, who has to act from the router; both are passed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+from model.records import Comment, Failure, Prediction, Result, Route
+from model.review import review_reasons
+from model.taxonomy import Taxonomy
+from serving.parsing import comment_id, parse_comment
+
+if TYPE_CHECKING:
+    from serving.settings import Settings
+
+
+class Classifies(Protocol):
+    """What the service needs of a classifier; several threads may call `classify` at once."""
+
+    @property
+    def name(self) -> str:
+        """Return the name of the model."""
+
+    @property
+    def taxonomy(self) -> Taxonomy:
+        """Return the taxonomy that its labels belong to."""
+
+    def classify(self, comments: Sequence[Comment]) -> list[Prediction]:
+        """Return one prediction per comment, in the same order."""
+
+
+class Routes(Protocol):
+    """What the service needs of a router."""
+
+    def route(self, prediction: Prediction, comment: Comment) -> Route:
+        """Return who has to act."""
+
+
+class Service:
+    """Answers comments: reads them, classifies, routes, and says which need a look."""
+
+    def __init__(self, classifier: Classifies, router: Routes) -> None:
+        self._classifier = classifier
+        self._router = router
+        self.model = classifier.name
+        self.taxonomy = classifier.taxonomy
+        self.fingerprint = classifier.taxonomy.fingerprint()
+
+    def answer(self, records: Sequence[object], *, first: int = 0) -> list[Result]:
+        """Return one result per record, in the same order.
+
+        A record is a JSON value; one that is no comment gets a result with an error and leaves its
+        neighbours alone. `first` is the position of the first record, the id of one that has none.
+        """
+        read = [parse_comment(record, position=first + n) for n, record in enumerate(records)]
+        with_words = {n: c for n, c in enumerate(read) if isinstance(c, Comment) and c.text.strip()}
+        said = self._classifier.classify(list(with_words.values())) if with_words else []
+        predictions = dict(zip(with_words, said, strict=True))
+        results: list[Result] = []
+        for n, comment in enumerate(read):
+            if isinstance(comment, Failure):
+                own_id = comment_id(records[n], position=first + n)
+                results.append(Result(id=own_id, error=comment))
+            elif n in predictions:
+                results.append(self._judged(predictions[n], comment))
+            else:
+                results.append(self._silent(comment))
+        return results
+
+    def _judged(self, prediction: Prediction, comment: Comment) -> Result:
+        # The client knows better than any guess which language it asked in.
+        if comment.language and prediction.language != comment.language:
+            prediction = replace(prediction, language=comment.language)
+        reasons = review_reasons(prediction, comment)
+        return Result(
+            id=comment.id,
+            segment=comment.segment,
+            prediction=prediction,
+            route=self._router.route(prediction, comment),
+            needs_review=bool(reasons),
+            review_reasons=reasons,
+        )
+
+    def _silent(self, comment: Comment) -> Result:
+        # A score without words: nothing to read or to review, but somebody may have to act.
+        prediction = Prediction(
+            language=comment.language or "und", sentiment="neutral", confidence=1.0
+        )
+        return Result(
+            id=comment.id,
+            segment=comment.segment,
+            prediction=prediction,
+            route=self._router.route(prediction, comment),
+        )
+
+
+def load_service(settings: Settings) -> Service:
+    """Load taxonomy, routing and model as the settings say; raises `EcholotError` for a misfit."""
+    # The engine and its tokenizer: only whoever answers comments pays for them.
+    from model.classifier import Classifier
+    from model.registry import resolve
+    from model.routing import Router
+    from model.taxonomy import load_taxonomy
+
+    taxonomy = load_taxonomy(settings.taxonomy)
+    router = Router.load(settings.routing, taxonomy=taxonomy)
+    folder = resolve(settings.model, data_dir=settings.data_dir)
+    return Service(Classifier.load(folder, taxonomy=taxonomy), router)

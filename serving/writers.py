@@ -1,0 +1,230 @@
+"""Answers into files: JSONL, CSV and Parquet; a file is whole or it is not there."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import secrets
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import date, time
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from model.errors import DataError
+from serving.readers import STANDARD_STREAM, CsvReader, Reader, kind_of
+from serving.strict_json import write_json
+
+# The fields of an answer in a file, in order; columns of the input with such a name give way.
+RESULT_FIELDS = (
+    "id",
+    "language",
+    "score_type",
+    "sentiment",
+    "confidence",
+    "labels",
+    "signals",
+    "route",
+    "needs_review",
+    "review_reasons",
+    "truncated",
+    "error",
+    "model",
+    "taxonomy",
+)
+_NAMES = {"en": "string", "de": "string"}
+_EVIDENCE = [{"start": "int64", "end": "int64", "text": "string"}]
+# The same fields for Parquet: a list is [item], an object is {name: type}.
+_FORM: dict[str, Any] = {
+    "id": "string",
+    "language": "string",
+    "score_type": "string",
+    "sentiment": "string",
+    "confidence": "float64",
+    "labels": [
+        {
+            "label": "string",
+            "name": _NAMES,
+            "area": "string",
+            "sentiment": "string",
+            "confidence": "float64",
+            "sentiment_confidence": "float64",
+            "evidence": _EVIDENCE,
+            "untrained": "bool",
+        }
+    ],
+    "signals": [
+        {"signal": "string", "name": _NAMES, "confidence": "float64", "evidence": _EVIDENCE}
+    ],
+    "route": {
+        "team": "string",
+        "priority": "string",
+        "due_hours": "int64",
+        "actions": ["string"],
+        "rule": "string",
+        "also": ["string"],
+    },
+    "needs_review": "bool",
+    "review_reasons": ["string"],
+    "truncated": "bool",
+    "error": {"code": "string", "message": "string"},
+    "model": "string",
+    "taxonomy": "string",
+}
+
+
+class Writer(Protocol):
+    """Takes records in order."""
+
+    def write(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Write the records after those before."""
+
+
+def open_writer(path: str, *, reader: Reader, stack: ExitStack) -> Writer:
+    """Open a file for the answers to `reader`; it appears when `stack` closes without an error."""
+    kind = kind_of(path)
+    stream = sys.stdout.buffer if path == STANDARD_STREAM else stack.enter_context(atomic(path))
+    if kind == "jsonl":
+        return JsonlWriter(stream)
+    kept = {name: kind for name, kind in reader.types().items() if name not in RESULT_FIELDS}
+    if kind == "csv":
+        delimiter = reader.delimiter if isinstance(reader, CsvReader) else ","
+        return CsvWriter(stream, columns=["id", *kept, *RESULT_FIELDS[1:]], delimiter=delimiter)
+    writer = ParquetWriter(stream, kept=kept)
+    stack.callback(writer.close)
+    return writer
+
+
+@contextmanager
+def atomic(path: str) -> Iterator[BinaryIO]:
+    """Open a new file beside `path` and give it that name in the end, or remove it after an error."""
+    # A link is followed: its target is replaced, not the link.
+    target = Path(path).resolve()
+    if target.exists() and not target.is_file():
+        raise DataError(f"{path}: is no file; name a file, or - for standard output")
+    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    try:
+        stream = part.open("xb")
+    except OSError as problem:
+        raise DataError(f"{path}: cannot be written ({problem.strerror})") from None
+    try:
+        with stream:
+            yield stream
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+class JsonlWriter:
+    """One JSON object a line."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def write(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Write one line a record."""
+        self._stream.writelines(write_json(plain(record)) + b"\n" for record in records)
+        self._stream.flush()
+
+
+class CsvWriter:
+    """One line of cells a record; lists and objects are JSON in their cell."""
+
+    def __init__(self, stream: BinaryIO, *, columns: Sequence[str], delimiter: str) -> None:
+        # UTF-8 cannot hold half a surrogate pair: the cell shows its escape.
+        text = io.TextIOWrapper(stream, "utf-8", errors="backslashreplace", newline="")
+        self._text = text
+        self._columns = columns
+        self._cells = csv.writer(text, delimiter=delimiter, lineterminator="\n")
+        self._cells.writerow(columns)
+        text.flush()
+
+    def write(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Write one line a record."""
+        for record in records:
+            self._cells.writerow([_cell(record.get(column)) for column in self._columns])
+        self._text.flush()
+
+
+def _cell(value: Any) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    value = plain(value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+class ParquetWriter:
+    """Nested columns as they are; columns of the input keep their type where it is known."""
+
+    def __init__(self, stream: BinaryIO, *, kept: Mapping[str, Any]) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        python = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+        kept_types = {name: python.get(kind, kind) for name, kind in kept.items()}
+        results = {name: _arrow(form) for name, form in _FORM.items()}
+        # Text where values differ: anything else in such a column is written as JSON.
+        self._texts = {name for name, kind in kept_types.items() if kind == pa.string()}
+        self._schema = pa.schema({"id": results.pop("id"), **kept_types, **results})
+        self._writer = pq.ParquetWriter(stream, self._schema)
+
+    def write(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Write one row a record."""
+        import pyarrow as pa
+
+        rows = [
+            {**record, **{c: _text(record[c]) for c in self._texts & record.keys()}}
+            for record in records
+        ]
+        try:
+            table = pa.Table.from_pylist(rows, schema=self._schema)
+        except UnicodeEncodeError:
+            # UTF-8 cannot hold half a surrogate pair: the column shows its escape.
+            table = pa.Table.from_pylist([_escaped(row) for row in rows], schema=self._schema)
+        self._writer.write_table(table)
+
+    def close(self) -> None:
+        """Write the end of the file."""
+        self._writer.close()
+
+
+def _arrow(form: Any) -> Any:
+    import pyarrow as pa
+
+    if isinstance(form, list):
+        return pa.list_(_arrow(form[0]))
+    if isinstance(form, dict):
+        return pa.struct({name: _arrow(part) for name, part in form.items()})
+    return pa.type_for_alias(form)
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else _cell(value)
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, list):
+        return [_escaped(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _escaped(item) for key, item in value.items()}
+    return value
+
+
+def plain(value: Any) -> Any:
+    """Return the value as JSON can hold it: dates in ISO form, NaN as null, the rest as text."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, (str, int)):
+        return value
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    return value.isoformat() if isinstance(value, (date, time)) else str(value)

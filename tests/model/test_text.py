@@ -1,0 +1,292 @@
+from __future__ import annotations
+
+import unicodedata
+from itertools import pairwise
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from model.text import MAX_MARKS, CleanText, clauses, clean, words
+
+# Pieces that cleaning and splitting treat specially, next to any character there is.
+SPECIAL = """
+&amp; &lt; &auml; &#228; &#x1F600; &nbsp; &shy; &bogus; & ; <br> <BR/> </br> < \ud83d \ude00
+\x00 \ufeff \xad \u200b \u200d \u200c \ufe0f \u20e3 \u202e \u0301 \u0308 \u0323 \u1100 \u1161
+\u11a8 \u09c7 \u09be e o A ß ü 👩 👨 🏽 ❤ 🇩 🇪 🏴 \U000e0067 1 12,50 € % . ...
+\u2026 ! ? , - \u2013 ( ) " ' aber but leider nur dafür z.B. e.g. 3. Mai Nr.
+שלום مرحبا www.a.de a@b.de
+"""
+PIECES = st.sampled_from(SPECIAL.split())
+GAPS = st.sampled_from(["", "", " ", "  ", "\n", "\t", "\u2028", "\xa0"])
+ANYTHING = st.one_of(
+    st.text(st.characters()),  # lone surrogates included
+    st.lists(st.tuples(PIECES, GAPS)).map(lambda rows: "".join(a + b for a, b in rows)),
+    st.lists(st.one_of(PIECES, st.characters())).map("".join),
+)
+
+
+def texts(cleaned: str, spans: list[tuple[int, int]]) -> list[str]:
+    return [cleaned[start:end] for start, end in spans]
+
+
+def assert_ordered(spans: list[tuple[int, int]], *, length: int) -> None:
+    flat = [place for span in spans for place in span]
+    assert flat == sorted(flat)
+    assert all(start < end for start, end in spans)
+    assert not flat or (flat[0] >= 0 and flat[-1] <= length)
+
+
+# --- cleaning
+
+
+@pytest.mark.parametrize(
+    ("original", "cleaned"),
+    [
+        ("", ""),
+        ("Lieferung super schnell.", "Lieferung super schnell."),
+        ("  Zu   spät\r\n\r\nund\tkaputt \n", "Zu spät und kaputt"),
+        ("Tom &amp; Jerry sagen &quot;sch&ouml;n&quot;", 'Tom & Jerry sagen "schön"'),
+        ("5 &#8364;&nbsp;gespart &#x1F600;", "5 € gespart 😀"),
+        ("&amp;auml; bleibt", "&auml; bleibt"),
+        ("A&B; H&M &bogus; &", "A&B; H&M &bogus; &"),
+        ("Gut.<br />Aber<BR>teuer", "Gut. Aber teuer"),
+        ("scho\u0308n und u\u0308bersichtlich", "schön und übersichtlich"),
+        ("\ufeffLie\xadfer\u200bung \u202eok\u202c", "Lieferung ok"),
+        ("gut\x00\x07 so", "gut so"),
+        ("kaputt \ud83d und \ude00 weg", "kaputt und weg"),
+        ("GRÖSSE passt NICHT!!! :-(", "GRÖSSE passt NICHT!!! :-("),
+        ("a\u200db a\ufe0f", "ab a"),
+    ],
+)
+def test_cleaning_keeps_what_the_customer_said(original, cleaned):
+    assert clean(original).text == cleaned
+
+
+@pytest.mark.parametrize(
+    "emoji", ["👩‍💻", "👨‍👩‍👧‍👦", "❤️", "🏳️‍🌈", "👍🏽", "🇩🇪", "1️⃣", "🏴\U000e0067\U000e0062\U000e007f"]
+)
+def test_an_emoji_keeps_its_joiners_and_is_one_word(emoji):
+    text = clean(f"Top {emoji}, danke").text
+    assert text == f"Top {emoji}, danke"
+    assert texts(text, words(text)) == ["Top", emoji, "danke"]
+
+
+@pytest.mark.parametrize(
+    ("original", "needle", "covered"),
+    [
+        ("  sch&ouml;n\n\nteuer", "schön", "sch&ouml;n"),
+        ("u\u0308ber\u200bteuert!", "überteuert", "u\u0308ber\u200bteuert"),
+        ("\ufeffToo\xad slow\u200b!", "slow", "slow"),
+        ("gut \n\t <br> aber", " ", " \n\t <br> "),
+        ("x\u0302\u0308 gut", "\u0302", "x\u0302\u0308"),
+        ("שלום  עולם", "עולם", "עולם"),
+    ],
+)
+def test_a_span_leads_back_to_the_characters_that_made_it(original, needle, covered):
+    cleaned = clean(original)
+    start = cleaned.text.index(needle)
+    a, b = cleaned.original_span(start, start + len(needle))
+    assert original[a:b] == covered
+
+
+@pytest.mark.parametrize(("start", "end"), [(-1, 1), (2, 1), (0, 4)])
+def test_a_span_outside_the_text_is_refused(start, end):
+    with pytest.raises(ValueError, match="outside a text of 3 characters"):
+        clean("gut").original_span(start, end)
+
+
+@given(ANYTHING)
+@example("e" + "\u0301" * 100 + "x")
+@example("\u0301 \u0301")
+def test_any_text_becomes_clean(original):
+    text = clean(original).text
+    text.encode("utf-8")
+    assert unicodedata.is_normalized("NFC", text)
+    assert text == text.strip()
+    assert "  " not in text
+    assert not any(char.isspace() and char != " " for char in text)
+    assert not any(unicodedata.category(char) in {"Cc", "Cs"} for char in text)
+
+
+@given(ANYTHING)
+def test_every_span_lies_in_the_original_in_order(original):
+    cleaned = clean(original)
+    assert isinstance(cleaned, CleanText)
+    assert cleaned.original == original
+    size = len(cleaned.text)
+    single = [cleaned.original_span(i, i + 1) for i in range(size)]
+    assert all(0 <= a < b <= len(original) for a, b in single)
+    assert single == sorted(single)
+    assert [b for _, b in single] == sorted(b for _, b in single)
+    # Neighbours share a stretch (two characters of one cluster or entity) or do not overlap.
+    assert all(x == y or x[1] <= y[0] for x, y in pairwise(single))
+    for i in range(size + 1):
+        a, b = cleaned.original_span(i, i)
+        assert 0 <= a == b <= len(original)
+    if size:
+        assert cleaned.original_span(0, size) == (single[0][0], single[-1][1])
+
+
+@given(ANYTHING)
+def test_what_no_span_covers_is_nothing_that_shows(original):
+    cleaned = clean(original)
+    covered = bytearray(len(original))
+    for a, b in zip(cleaned.starts, cleaned.ends, strict=True):
+        covered[a:b] = b"\1" * (b - a)
+    rest = [char for char, seen in zip(original, covered, strict=True) if not seen]
+    if (
+        "&" not in original and "<" not in original
+    ):  # `&shy;` and a `<br>` at the edge leave nothing
+        assert all(
+            char.isspace()
+            or unicodedata.category(char) in {"Cc", "Cf", "Cs"}
+            or char in "\ufe0e\ufe0f"
+            for char in rest
+        )
+
+
+@given(ANYTHING)
+def test_the_original_of_a_word_cleans_to_that_word(original):
+    cleaned = clean(original)
+    for start, end in words(cleaned.text):
+        a, b = cleaned.original_span(start, end)
+        assert clean(original[a:b]).text == cleaned.text[start:end]
+
+
+def test_marks_beyond_thirty_on_a_letter_are_dropped_but_covered():
+    original = "e" + "\u0323" * 1000 + " gut"
+    cleaned = clean(original)
+    assert len(cleaned.text) == MAX_MARKS + len(" gut")  # the first mark composed with the letter
+    assert cleaned.original_span(0, 1) == (0, 1001)
+
+
+# --- words
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Lieferung super schnell!", ["Lieferung", "super", "schnell"]),
+        ("Geht's noch? Don\u2019t know.", ["Geht's", "noch", "Don\u2019t", "know"]),
+        ("E-Mail-Adresse, Ein- und Ausgang", ["E-Mail-Adresse", "Ein", "und", "Ausgang"]),
+        ("nur 12,50 € statt €1,299.99", ["nur", "12,50 €", "statt", "€1,299.99"]),
+        ("20% teurer, 100%ig, 5€/Monat", ["20%", "teurer", "100%ig", "5€", "Monat"]),
+        ("am 3.5.2021 um 18:30 Uhr.", ["am", "3.5.2021", "um", "18:30", "Uhr"]),
+        ("Mitarbeiter:innen (nett)", ["Mitarbeiter:innen", "nett"]),
+        ("bei H&M, shop.example.de/x", ["bei", "H&M", "shop.example.de", "x"]),
+        ("siehe https://a.de/b?c=1.", ["siehe", "https://a.de/b?c=1"]),
+        ("an a.b@example.org!", ["an", "a.b@example.org"]),
+        ("gut👍👍 :-) ...", ["gut", "👍", "👍"]),
+        ("xx\u0302y' \u0302", ["xx\u0302y"]),
+        ("'ne_gute_ Sache", ["ne_gute", "Sache"]),
+        ("!?\u2026 \u2013 \u201e\u201c", []),
+        ("", []),
+    ],
+)
+def test_words_are_whole_and_without_punctuation(text, expected):
+    assert texts(text, words(text)) == expected
+
+
+@given(ANYTHING)
+def test_words_are_in_order_and_cut_no_mark_from_its_letter(original):
+    text = clean(original).text
+    spans = words(text)
+    assert_ordered(spans, length=len(text))
+    for start, end in spans:
+        assert not unicodedata.category(text[start]).startswith("M")
+        assert end == len(text) or not unicodedata.category(text[end]).startswith("M")
+    in_words = {place for start, end in spans for place in range(start, end)}
+    assert all(i in in_words for i, char in enumerate(text) if char.isalnum())
+
+
+# --- clauses
+
+
+@pytest.mark.parametrize(
+    "marked",
+    [
+        # ends of sentences, and dots that are none
+        "Alles gut. | Gerne wieder!!! | Danke",
+        "NIE WIEDER!!!| Bus fuhr ohne uns los.",
+        "War gut.| Aber teuer",
+        "Lieferung z.B. am Montag, d.h. sehr spät bzw. gar nicht.",
+        "z. B. Lieferung und i. d. R. Hotline",
+        "Works e.g. on iOS, i.e. on my phone",
+        "Am 3. Mai bestellt. | Am 12. kam es an. | Bis 2020. | It is now March.",
+        "Es kostete 20. | Die Lieferung kam nie.",
+        "Kostet 3.50 statt 2.99 Euro",
+        "Hotline Nr. 2 in St. Gallen, ca. 5 Min. gewartet",
+        "Schuhe, Hosen usw. | Die Hose passt",
+        "Opened at 5 p.m. | The parcel was gone",
+        "Siehe www.example.de/a.Bc oder an a.B@example.de",
+        "War ... na ja ... ganz ok…",
+        "Service war wirklich gut... | Die Lieferung kam spät",
+        "Drei (!) Wochen gewartet",
+        "Super Service! 👍 | Gerne wieder 😀",
+        'Sie sagte "Warum?" | und legte auf',
+        # semicolons, dashes
+        "Preis gut; | Qualität schlecht ;-) echt",
+        "Sehr schlechter Service - | nie wieder hier",
+        "Great food \u2013 | terrible service",
+        "Öffnungszeiten 8 - 12 Uhr, Preis - Leistung",
+        # contrast
+        "Schnell | aber teuer",
+        "Die Lieferung war schnell, | aber die Hose war kaputt",
+        "Das ist aber schade",
+        "Hose kaputt, | dafür war der Service nett",
+        "Kann nichts dafür",
+        "Gute Ware | leider nur lange Lieferzeit",
+        "Nicht der Preis, | sondern der Service",
+        "Das Personal ist nett, | jedoch dauert alles ewig",
+        "Good food | but slow service",
+        "Nothing but trouble",
+        "The staff was lovely, | though the room was cold",
+        "I waited for a while",
+        "The food came very late | even though the place was empty",
+        "Has not arrived yet",
+        "Delivery was quick, | however the box was damaged",
+        # commas
+        "Lieferung super schnell, | Hose leider völlig kaputt",
+        "Die Lieferung kam pünktlich, | der Fahrer war sehr nett",
+        "The parcel came on time, | the driver was friendly",
+        "Preis, Leistung, Service und Beratung top",
+        "Die Verkäuferin war nett, freundlich, kompetent und hilfsbereit",
+        "The staff was friendly, helpful, patient and kind",
+        "We bought apples, two big pears, and bread",
+        "Ich finde es schade, dass die Lieferung so lange dauert",
+        "Das Personal in Berlin, München und Hamburg war gut",
+        # nothing to split
+        "👍👍",
+        "...",
+    ],
+)
+def test_clauses_end_where_a_reader_pauses(marked):
+    text = marked.replace("| ", "").replace("|", "")
+    expected = [part.strip() for part in marked.split("|")]
+    if ".|" in marked or "!|" in marked:  # no space in the text either
+        text = marked.replace("| ", "")
+    assert texts(text, clauses(text)) == expected
+
+
+def test_an_empty_text_has_no_clause():
+    assert clauses("") == []
+
+
+@given(ANYTHING)
+def test_clauses_cover_all_but_white_space_and_hold_a_word_each(original):
+    text = clean(original).text
+    spans = clauses(text)
+    assert_ordered(spans, length=len(text))
+    inside = {place for start, end in spans for place in range(start, end)}
+    assert all(i in inside for i, char in enumerate(text) if not char.isspace())
+    if len(spans) > 1:
+        assert all(any(map(str.isalnum, part)) for part in texts(text, spans))
+
+
+@given(ANYTHING)
+def test_no_clause_cuts_a_word(original):
+    text = clean(original).text
+    borders = {place for span in clauses(text) for place in span}
+    for start, end in words(text):
+        assert not borders & set(range(start + 1, end))

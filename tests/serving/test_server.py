@@ -1,0 +1,121 @@
+"""The server as a process of its own: address, port, the line that it prints, and its end."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+
+import pytest
+
+from model.errors import ConfigError
+from serving.keys import new_key
+from serving.server import bind
+from serving.settings import Settings
+
+PROGRAM = """
+from serving.app import create_app
+from serving.logs import configure_logs
+from serving.server import bind, serve_app
+from serving.settings import load_settings
+from tests.fakes import WordClassifier, word_service
+
+settings = load_settings()
+configure_logs(settings.log_level)
+with bind(settings) as bound:
+    service = word_service(WordClassifier(seconds=0.5))
+    app = create_app(service, settings)
+    serve_app(app, bound=bound, settings=settings, model=service.model)
+"""
+
+
+@contextmanager
+def server() -> Iterator[tuple[subprocess.Popen[str], int]]:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("ECHOLOT_")}
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM],
+        env={**environment, "ECHOLOT_PORT": "0", "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        line = process.stdout.readline()
+        ready = re.match(r"Echolot answers at http://127\.0\.0\.1:(\d+) \(model words-1;", line)
+        assert ready, (line, process.stderr.read() if process.poll() else "")
+        yield process, int(ready[1])
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def ask(port: int, *texts: str) -> dict[str, object]:
+    connection = HTTPConnection("127.0.0.1", port, timeout=20)
+    body = json.dumps({"comments": [{"comment": text} for text in texts]})
+    connection.request("POST", "/v1/classify", body, {"Content-Type": "application/json"})
+    response = connection.getresponse()
+    answer = {"status": response.status, **json.loads(response.read())}
+    connection.close()
+    return answer
+
+
+def test_a_server_finishes_what_it_took_in_before_it_ends_and_logs_no_text():
+    with server() as (process, port):
+        answers: list[dict[str, object]] = []
+        client = threading.Thread(target=lambda: answers.append(ask(port, "sehr schnell geheim")))
+        client.start()
+        time.sleep(0.2)
+        process.send_signal(signal.SIGTERM)
+        client.join(timeout=20)
+        stdout, stderr = process.communicate(timeout=20)
+    assert answers[0]["status"] == 200
+    assert answers[0]["results"][0]["labels"][0]["label"] == "delivery.speed"
+    assert process.returncode in (0, -signal.SIGTERM)
+    assert stdout == ""
+    lines = [json.loads(line) for line in stderr.splitlines()]
+    assert [line["message"] for line in lines] == ["request"]
+    assert "geheim" not in stderr
+
+
+def test_a_port_in_use_is_one_line_that_says_what_to_do():
+    with bind(Settings(port=0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError) as problem:
+            bind(Settings(port=port))
+    assert str(problem.value) == (
+        f"ECHOLOT_PORT: port {port} on 127.0.0.1 is in use;"
+        " stop the other program, or set ECHOLOT_PORT to a free port"
+    )
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_an_address_that_others_can_reach_needs_a_key(host):
+    with pytest.raises(ConfigError, match="so a key is needed"):
+        bind(Settings(host=host, port=0))
+
+
+def test_with_a_key_any_address_will_do():
+    key = new_key("shop")[1]
+    with bind(Settings(host="0.0.0.0", port=0, api_keys=(key,))) as bound:
+        assert bound.getsockname()[0] == "0.0.0.0"
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.0.0.2"])
+def test_the_loopback_needs_no_key(host):
+    with bind(Settings(host=host, port=0)) as bound:
+        assert bound.getsockname()[1] > 0
+
+
+@pytest.mark.parametrize("host", ["", "192.0.2.1", "x" * 300])
+def test_an_address_that_this_machine_does_not_have_is_one_line(host):
+    key = new_key("shop")[1]
+    with pytest.raises(ConfigError, match=r"ECHOLOT_HOST: .*127\.0\.0\.1 is the usual one"):
+        bind(Settings(host=host, port=0, api_keys=(key,)))

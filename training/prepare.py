@@ -1,0 +1,137 @@
+"""What a run starts from: its data, its encoder with the cut vocabulary, its features."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import lzma
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+
+from model.errors import ConfigError, DataError
+from model.taxonomy import Taxonomy, load_taxonomy
+from model.text import clean
+from training.config import DataSource, RunConfig
+from training.corpus import (
+    Example,
+    load_mapping,
+    read_examples,
+    read_records,
+    text_key,
+    without_repeats,
+)
+from training.encoder import find_encoder
+from training.vocabulary import cut_vocabulary
+
+log = logging.getLogger(__name__)
+TUNE_SHARE = 0.1  # of train, where a run names no data for tuning
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """The parts of a run's data; no text stands in two of them. `train` is by source."""
+
+    train: tuple[list[Example], ...]
+    tune: list[Example]
+    test: list[Example]
+
+    def fingerprint(self) -> str:
+        """Return a digest of all ids and texts."""
+        digest = hashlib.sha256()
+        for example in chain(*self.train, self.tune, self.test):
+            digest.update(f"{example.id}\0{example.text}\0".encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()[:16]
+
+
+def read_data(run: RunConfig, *, folder: Path, taxonomy: Taxonomy) -> Data:
+    """Read all data of a run; paths count from `folder`, where the run file lies."""
+
+    def read(source: DataSource) -> list[Example]:
+        mapping = None
+        if source.mapping:
+            mapping = load_mapping(folder / source.mapping, taxonomy=taxonomy)
+        examples = read_examples(
+            folder / source.path, taxonomy=taxonomy, mapping=mapping, weight=source.weight
+        )
+        return _chosen(examples, folder / source.ids) if source.ids else examples
+
+    test = [example for source in run.test for example in read(source)]
+    tune = [example for source in run.tune for example in read(source)]
+    tune = without_repeats(tune, held_out=test)
+    sources = [read(source) for source in run.train]
+    # Full annotations first, so that of two annotations of one text the full one wins.
+    tagged = [replace(e, properties={**e.properties, "_source": i}) for i, s in enumerate(sources) for e in s]
+    kept = without_repeats(sorted(tagged, key=lambda e: not e.is_full), held_out=[*tune, *test])
+    if not tune:
+        kept, tune = _split(kept)
+    train = tuple([e for e in kept if e.properties["_source"] == i] for i in range(len(sources)))
+    log.info("train %s, tune %d, test %d", [len(part) for part in train], len(tune), len(test))
+    return Data(train, tune, test)
+
+
+def _chosen(examples: Sequence[Example], file: Path) -> list[Example]:
+    """Return the examples whose ids stand in a file, one a line; every id must be found."""
+    try:
+        wanted = set(file.read_text("utf-8").split())
+    except (OSError, UnicodeDecodeError):
+        raise DataError(f"{file}: cannot be read as UTF-8 text with one id a line") from None
+    chosen = [example for example in examples if example.id in wanted]
+    if len(chosen) < len(wanted):
+        missing = sorted(wanted - {example.id for example in chosen})
+        raise DataError(f"{file}: {len(missing)} ids have no record, the first is {missing[0]!r}")
+    return chosen
+
+
+def _split(examples: Sequence[Example]) -> tuple[list[Example], list[Example]]:
+    """Set aside a tenth by the digest of the text: the same one in every run."""
+    tune, rest = [], []
+    for example in examples:
+        digest = hashlib.sha256(text_key(example.text).encode("utf-8", "surrogatepass")).digest()
+        (tune if digest[0] < 256 * TUNE_SHARE else rest).append(example)
+    return rest, tune
+
+
+def read_taxonomy(run: RunConfig, *, folder: Path) -> Taxonomy:
+    """Return the taxonomy of a run."""
+    return load_taxonomy(folder / run.taxonomy)
+
+
+def prepare_encoder(run: RunConfig, *, folder: Path, cache: Path) -> Path:
+    """Return the folder of the run's encoder, its vocabulary cut if the run says so (kept in `cache`)."""
+    base = str(folder / run.base) if (folder / run.base / "config.json").is_file() else run.base
+    source = find_encoder(base, cache=cache)
+    if run.vocabulary is None:
+        return source
+    files = _text_files(run.vocabulary.texts, folder=folder)
+    stamp = json.dumps([str(source), run.vocabulary.size, [[f.name, f.stat().st_size] for f in files]])
+    digest = hashlib.sha256(stamp.encode()).hexdigest()[:12]
+    target = cache / "encoders" / f"{source.name}-{run.vocabulary.size}-{digest}"
+    if not (target / "config.json").is_file():
+        log.info("cutting the vocabulary to %d pieces", run.vocabulary.size)
+        texts = chain.from_iterable(_texts(file) for file in files)
+        cut_vocabulary(source, target, texts=texts, size=run.vocabulary.size)
+    return target
+
+
+def _text_files(patterns: Sequence[str], *, folder: Path) -> list[Path]:
+    files: list[Path] = []
+    for pattern in patterns:
+        found = sorted((folder / pattern).parent.glob(Path(pattern).name))
+        if not found:
+            raise ConfigError(f"vocabulary.texts: no file matches {pattern!r} (from {folder})")
+        files += found
+    return files
+
+
+def _texts(file: Path) -> Iterator[str]:
+    if file.name.endswith(".jsonl"):
+        for _, record in read_records(file):
+            yield clean(record["text"]).text
+        return
+    opened = lzma.open(file, "rt", encoding="utf-8") if file.suffix == ".xz" else file.open(encoding="utf-8")
+    with opened as lines:
+        for line in lines:
+            yield from line.rstrip("\n").split("\t")
