@@ -1,9 +1,9 @@
 """Find the entries of word lists in a text: lemmas, stems, compounds, phrases.
 
-An entry is a word ("Lieferung"), the beginning of a word ("verspät*"), a phrase ("zu spät"), or a phrase
-with a gap of up to `LONGEST_GAP` words ("kam ... nicht an"). Words are compared as lemmas, without case
-and with umlauts written out, so that "verspaetet" is "verspätet". A German noun in a list (it has a
-capital letter there) is also found as part of a compound.
+An entry is a word ("Lieferung"), the beginning of a word ("verspät*"), a phrase ("zu spät"), or a
+phrase with a gap of up to `LONGEST_GAP` words ("kam ... nicht an"). Words are compared as lemmas,
+without case and with umlauts written out, so that "verspaetet" is "verspätet". A German noun in a
+list (it has a capital letter there) is also found as part of a compound.
 """
 
 from __future__ import annotations
@@ -16,15 +16,17 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from model.errors import MissingExtra
-from model.keyword_rules import Compounds, LanguageRules
+from model.keyword_rules import Compounds, LanguageRules, TermRules
 
 LONGEST_GAP = 4  # words; more, and the parts of a phrase seldom belong together
 CACHED_FORMS = 50_000  # word forms whose entries are remembered, some 20 MB
 _SPELLINGS = (("ae", "ä"), ("oe", "ö"), ("ue", "ü"), ("ss", "ß"))
-_FOLDED = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "’": "'"})
-_STRETCHED = re.compile(r"(?<=\w)(\w)\1{2,}|(\w)\2{2,}(?=\w)")
+_FOLDED = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "\u2019": "'"})
+_STRETCHED = re.compile(r"(\w)\1{2,}")
 
-Kind = Literal["label", "signal", "positive", "negative", "before", "after", "no_negation"]
+Kind = Literal["label", "signal", "positive", "negative", "before", "after", "carry", "no_negation"]
+NAMING: tuple[Kind, ...] = ("label", "signal")
+JUDGING: tuple[Kind, ...] = ("positive", "negative")
 Role = Literal["sure", "weak", "never", "any", "with"]
 
 
@@ -56,6 +58,14 @@ class Hit:
         return self.end - self.start
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was found in a text: the characters of each word, and the hits in no order."""
+
+    spans: list[tuple[int, int]]
+    hits: list[Hit]
+
+
 class Forms:
     """The words of one language: their lemmas, and the parts of compounds."""
 
@@ -78,7 +88,7 @@ class Forms:
         for spelling in _spellings(low, language=self._language):
             if self._is_known(spelling, lang=self._language):
                 return fold(self._lemmatize(spelling, lang=self._language))
-        return fold(_STRETCHED.sub(r"\1", low))
+        return fold(_unstretched(low))
 
     def heads(self, form: str) -> Iterator[str]:
         """Yield the key of each last part that a compound may have (Lieferzeit: Zeit)."""
@@ -124,9 +134,14 @@ def fold(word: str) -> str:
     return word.lower().translate(_FOLDED)
 
 
+def _unstretched(word: str) -> str:
+    """Return "super" for "suuuper"; a run that is the whole word ("www") stays."""
+    return _STRETCHED.sub(r"\1", word) if len(set(word)) > 1 else word
+
+
 def _spellings(low: str, *, language: str) -> Iterator[str]:
     """Yield the ways in which a word may be meant: as written, not stretched, with umlauts."""
-    plain = _STRETCHED.sub(r"\1", low)
+    plain = _unstretched(low)
     yield low
     if plain != low:
         yield plain
@@ -166,33 +181,38 @@ class Lists:
         zone: AbstractContextManager[Any] = self._nlp.memory_zone()
         return zone
 
-    def document(self, text: str) -> Any:
-        """Return spaCy's document of a clean text, with our keys as lemmas."""
-        self._nlp.max_length = max(self._nlp.max_length, len(text) + 1)
-        doc = self._nlp.make_doc(text)
-        for token in doc:
-            token.lemma_ = self._forms.key(token.text)
-        return doc
-
-    def find(self, doc: Any) -> list[Hit]:
-        """Return the hits of a document, in no order."""
+    def find(self, text: str) -> Found:
+        """Return the words and hits of a clean text."""
+        doc, forms, spans = self._document(text)
         hits = [
             Hit(place, place + 1, target)
-            for place, token in enumerate(doc)
-            for target in self.targets(token.text)
+            for place, form in enumerate(forms)
+            for target in self.targets(form)
         ]
         for matcher in (self._contiguous, self._gapped):
             for number, start, end in matcher(doc):
                 keys = self._nlp.vocab.strings[number]
                 hits += [Hit(start, end, target) for target in self._phrases[tuple(keys.split())]]
-        return hits
+        return Found(spans, list(dict.fromkeys(hits)))
+
+    def _document(self, text: str) -> tuple[Any, list[str], list[tuple[int, int]]]:
+        """Return spaCy's document with our keys as lemmas, the words, and where they stand."""
+        self._nlp.max_length = max(self._nlp.max_length, len(text) + 1)
+        doc = self._nlp.make_doc(text)
+        forms, spans = [], []
+        for token in doc:
+            form, start = token.text, token.idx
+            token.lemma_ = self._forms.key(form)
+            forms.append(form)
+            spans.append((start, start + len(form)))
+        return doc, forms, spans
 
     def _add(self, entry: str, target: Target) -> None:
         if entry.endswith("*"):
             self._stems.setdefault(fold(entry[:-1]), []).append(target)
             return
-        keys = tuple(token.lemma_ for token in self.document(entry.replace("...", " … ")))
-        keys = tuple(key for key in keys if key.strip())
+        _, forms, _ = self._document(entry.replace("...", " … "))
+        keys = tuple(self._forms.key(form) for form in forms if form.strip())
         if len(keys) > 1:
             self._phrases.setdefault(keys, []).append(target)
             return
@@ -214,41 +234,49 @@ class Lists:
                 self._contiguous.add(name, [doc])
 
     def _targets(self, form: str) -> tuple[Target, ...]:
-        """Return what a word stands for, a compound only where no list has it whole."""
+        """Return what a word stands for, its parts only where no list has it whole."""
         found = list(self._words.get(self._forms.key(form), ()))
-        folded = fold(form)
+        folded = fold(_unstretched(form))
         for end in range(1, len(folded) + 1):
             found += self._stems.get(folded[:end], ())
-        judges = any(target.kind in ("positive", "negative") for target in found)
-        names = any(target.kind in ("label", "signal") for target in found)
-        if form.isalnum() or "-" in form:
-            low = form.lower()
-            for key in self._forms.heads(low):
-                for target in self._nouns.get(key, ()):
-                    if not (judges if target.kind in ("positive", "negative") else names):
-                        found.append(target)
-            if not names:
-                for key in self._forms.modifiers(low):
-                    # "Problemlösung" is no problem: only a last part judges.
-                    found += [t for t in self._nouns.get(key, ()) if t.kind in ("label", "signal")]
+        judges = any(target.kind in JUDGING for target in found)
+        names = any(target.kind in NAMING for target in found)
+        if not judges:
+            # "Problemlösung" is no problem: only a last part judges.
+            found += self._of_parts(self._forms.heads(form.lower()), JUDGING)
+        if not names:
+            found += self._of_parts(self._forms.heads(form.lower()), NAMING)
+            found += self._of_parts(self._forms.modifiers(form.lower()), NAMING)
         return tuple(dict.fromkeys(found))
+
+    def _of_parts(self, keys: Iterable[str], kinds: tuple[Kind, ...]) -> list[Target]:
+        return [t for key in keys for t in self._nouns.get(key, ()) if t.kind in kinds]
 
 
 def _entries(rules: LanguageRules) -> Iterator[tuple[str, Target]]:
-    for kind, terms in (("label", rules.labels), ("signal", rules.signals)):
-        for term, lists in terms.items():
-            roles = (("sure", lists.entries), ("weak", lists.weak), ("never", lists.never))
-            for role, entries in roles:
-                yield from ((entry, Target(kind, term, role)) for entry in entries)
-            for pair, lists_of_pair in enumerate(lists.together):
-                for entry in lists_of_pair.any_of:
-                    yield entry, Target(kind, term, "any", pair)
-                for entry in lists_of_pair.with_one_of:
-                    yield entry, Target(kind, term, "with", pair)
+    for term, lists in rules.labels.items():
+        yield from _term_entries("label", term, lists)
+    for term, lists in rules.signals.items():
+        yield from _term_entries("signal", term, lists)
     if rules.polarity:
-        yield from ((entry, Target("positive")) for entry in rules.polarity.positive)
-        yield from ((entry, Target("negative")) for entry in rules.polarity.negative)
+        yield from _targeted(rules.polarity.positive, Target("positive"))
+        yield from _targeted(rules.polarity.negative, Target("negative"))
     if rules.negation:
-        yield from ((entry, Target("before")) for entry in rules.negation.before)
-        yield from ((entry, Target("after")) for entry in rules.negation.after)
-        yield from ((entry, Target("no_negation")) for entry in rules.negation.never)
+        yield from _targeted(rules.negation.before, Target("before"))
+        yield from _targeted(rules.negation.after, Target("after"))
+        yield from _targeted(rules.negation.carry, Target("carry"))
+        yield from _targeted(rules.negation.never, Target("no_negation"))
+
+
+def _term_entries(kind: Kind, term: str, lists: TermRules) -> Iterator[tuple[str, Target]]:
+    yield from _targeted(lists.entries, Target(kind, term, "sure"))
+    yield from _targeted(lists.weak, Target(kind, term, "weak"))
+    yield from _targeted(lists.never, Target(kind, term, "never"))
+    for pair, both in enumerate(lists.together):
+        yield from _targeted(both.any_of, Target(kind, term, "any", pair))
+        yield from _targeted(both.with_one_of, Target(kind, term, "with", pair))
+
+
+def _targeted(entries: Iterable[str], target: Target) -> Iterator[tuple[str, Target]]:
+    for entry in entries:
+        yield entry, target

@@ -1,9 +1,9 @@
 """Read and check keyword files: the word lists that say by which words a label is recognised.
 
 A file holds one language. `[labels."area.topic"]` and `[signals.name]` list words and phrases;
-`[polarity]`, `[negation]`, `[compounds]` and `[lemmas]` describe the language and may be left out: they
-are then those of the shipped file. Several files of one language are read as one. Files are strict:
-what is wrong is named with file and key, and with what would have been right.
+`[polarity]`, `[negation]`, `[compounds]` and `[lemmas]` describe the language and may be left out:
+they are then those of the shipped file. Several files of one language are read as one. Files are
+strict: what is wrong is named with file and key, and with what would have been right.
 """
 
 from __future__ import annotations
@@ -67,19 +67,20 @@ class Negation:
     """Words that turn praise into blame and back.
 
     Each turns the first judging word that follows within `reach` words of its clause; those of
-    `after` ("gefällt mir nicht") else the last one before them. A match inside one of `never`
-    ("nicht nur") turns nothing.
+    `after` ("gefällt mir nicht") else the last one before them. A word of `carry` ("not fast or
+    cheap") takes the negation on. A match inside one of `never` ("nicht nur") turns nothing.
     """
 
     before: tuple[str, ...]
     after: tuple[str, ...]
+    carry: tuple[str, ...]
     never: tuple[str, ...]
     reach: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compounds:
-    """How compounds are taken apart; lengths in characters, empty `links` for languages without them."""
+    """How compounds are taken apart; lengths in characters, `links` stand between the parts."""
 
     shortest_part: int
     shortest_rest: int
@@ -128,7 +129,7 @@ def _merged(first: LanguageRules, second: LanguageRules, *, path: Path) -> Langu
         if one is not None and other is not None:
             section = "lemmas" if key == "keep" else key
             raise KeywordsError(
-                f"{path}: [{section}] stands in another file of language {first.language!r} too; keep one"
+                f"{path}: [{section}] stands in another file of {first.language!r} too; keep one"
             )
         once[key] = one if one is not None else other
     return replace(first, labels=labels, signals=signals, **once)
@@ -149,9 +150,7 @@ def _read_file(
     raw = read_toml(path, error=KeywordsError)
     _check_keys(raw, _SECTIONS, where=str(path))
     if raw.get("language") not in LANGUAGES:
-        raise KeywordsError(
-            f'{path}: language must be "de" or "en", not {raw.get("language")!r}'
-        )
+        raise KeywordsError(f'{path}: language must be "de" or "en", not {raw.get("language")!r}')
     return LanguageRules(
         language=raw["language"],
         labels=_terms(raw, "labels", known=labels, path=path),
@@ -175,7 +174,9 @@ def _terms(
             raise KeywordsError(
                 f"{path}: [{kind}] {term!r} is not in the taxonomy; {suggest(term, ids)}"
             )
-        terms[term] = _term(_table(raw[kind], term, where=f"{path}: [{kind}]"), f'{path}: [{kind}."{term}"]')
+        terms[term] = _term(
+            _table(raw[kind], term, where=f"{path}: [{kind}]"), f'{path}: [{kind}."{term}"]'
+        )
     return terms
 
 
@@ -185,7 +186,9 @@ def _term(row: Mapping[str, Any], where: str) -> TermRules:
     phrases = _strings(row, "phrases", where=where)
     for entry in words:
         if len(entry.split()) > 1:
-            raise KeywordsError(f"{where} words: {entry!r} is more than one word; list it in phrases")
+            raise KeywordsError(
+                f"{where} words: {entry!r} is more than one word; list it in phrases"
+            )
     for entry in phrases:
         if len(entry.split()) == 1:
             raise KeywordsError(f"{where} phrases: {entry!r} is one word; list it in words")
@@ -228,10 +231,11 @@ def _negation(raw: Mapping[str, Any], *, path: Path) -> Negation | None:
     if "negation" not in raw:
         return None
     row, where = _table(raw, "negation", where=str(path)), f"{path}: [negation]"
-    _check_keys(row, {"before", "after", "not", "reach"}, where=where)
+    _check_keys(row, {"before", "after", "carry", "not", "reach"}, where=where)
     return Negation(
         before=_strings(row, "before", where=where, needed=True),
         after=_strings(row, "after", where=where),
+        carry=_strings(row, "carry", where=where),
         never=_strings(row, "not", where=where),
         reach=_number(row, "reach", where=where),
     )
@@ -273,10 +277,14 @@ def _strings(
     value = row.get(key)
     if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
         raise KeywordsError(f"{where} {key} must be a list of texts")
-    if not value or not all(any(sign.isprintable() and sign not in " *." for sign in entry) for entry in value):
-        raise KeywordsError(f"{where} {key} is empty or holds an empty text; list words or leave it out")
+    if not value or not all(
+        any(sign.isprintable() and sign not in " *." for sign in entry) for entry in value
+    ):
+        raise KeywordsError(
+            f"{where} {key} is empty or holds an empty text; list words or leave it out"
+        )
     for entry in value:
-        if "*" in entry[:-1] or entry.endswith("*") and " " in entry:
+        if "*" in entry[:-1] or (entry.endswith("*") and " " in entry):
             raise KeywordsError(f"{where} {key}: {entry!r} may have * only at the end of one word")
         if value.count(entry) > 1:
             raise KeywordsError(f"{where} {key}: {entry!r} stands there twice; keep one")

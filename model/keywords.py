@@ -1,7 +1,7 @@
 """Label comments by word lists: the baseline, and a company's own labels on their first day.
 
-What keyword products do, done with care: spaCy's rule matching on lemmas, German compounds taken apart,
-umlauts in either spelling, negation with scope, and sentiment by clause. The lists are data
+What keyword products do, done with care: spaCy's rule matching on lemmas, German compounds taken
+apart, umlauts in either spelling, negation with scope, and sentiment by clause. The lists are data
 (`keywords.de.toml`, `keywords.en.toml`, or a company's own; `model/keyword_rules.py` reads them).
 
 Word lists have no probabilities. Confidence stands for the amount of proof: of a label or signal
@@ -11,11 +11,12 @@ Word lists have no probabilities. Confidence stands for the amount of proof: of 
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 from model.keyword_matching import Hit, Lists
@@ -41,16 +42,17 @@ class Polar:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A text as the lists see it: `spans` are the characters of each word, `clause` its clause."""
+    """A text as the lists see it: spaCy's words (`spans`), their `clause`, our `whole` words."""
 
     clean: CleanText
+    whole: list[tuple[int, int]]
     spans: list[tuple[int, int]]
     clause: list[int]
     hits: list[Hit]
 
 
 class KeywordScorer:
-    """Classify comments by word lists; same records as the model's classifier, one thread at a time."""
+    """Classify comments by word lists, in the classifier's records; one thread at a time."""
 
     def __init__(self, lists: dict[str, Lists], *, reach: dict[str, int]) -> None:
         self._lists = lists
@@ -103,13 +105,12 @@ def _language(comment: Comment, text: CleanText) -> str:
 
 
 def _read(text: CleanText, lists: Lists) -> Reading:
-    doc = lists.document(text.text)
-    spans = [(token.idx, token.idx + len(token)) for token in doc]
+    found = lists.find(text.text)
     starts = [start for start, _ in clauses(text.text)] or [0]
-    clause = [max(0, bisect_right(starts, start) - 1) for start, _ in spans]
+    clause = [max(0, bisect_right(starts, start) - 1) for start, _ in found.spans]
     # What reaches over the end of a clause is chance.
-    hits = [hit for hit in lists.find(doc) if clause[hit.start] == clause[hit.end - 1]]
-    return Reading(text, spans, clause, hits)
+    hits = [hit for hit in found.hits if clause[hit.start] == clause[hit.end - 1]]
+    return Reading(text, words(text.text), found.spans, clause, hits)
 
 
 def _outermost(hits: list[Hit]) -> list[Hit]:
@@ -119,20 +120,25 @@ def _outermost(hits: list[Hit]) -> list[Hit]:
 
 
 def polarities(reading: Reading, *, reach: int) -> list[Polar]:
-    """Return the judging words of a reading in order, each turned by the negation that it belongs to."""
-    kinds = ("positive", "negative", "before", "after", "no_negation")
+    """Return the judging words of a reading in order, turned by the negations that they have."""
+    kinds = ("positive", "negative", "before", "after", "carry", "no_negation")
     hits = _outermost([hit for hit in reading.hits if hit.target.kind in kinds])
     hits.sort(key=lambda hit: (hit.start, hit.end))
     judging = [hit for hit in hits if hit.target.kind in ("positive", "negative")]
     turned = [0] * len(judging)
     bare = []
     for negation in hits:
+        # In the order of the text, so that what is carried on is known.
         if negation.target.kind in ("before", "after"):
             place = _turned(negation, judging, reading, reach=reach)
             if place is None:
                 bare.append(Polar(negation.start, -BARE_NEGATION))
             else:
                 turned[place] += 1
+        elif negation.target.kind == "carry":
+            for place, (left, right) in enumerate(pairwise(judging)):
+                if left.end == negation.start and negation.end == right.start:
+                    turned[place + 1] += turned[place]
     found = [
         Polar(hit.start, (1 if hit.target.kind == "positive" else -1) * (-1) ** turns)
         for hit, turns in zip(judging, turned, strict=True)
@@ -177,9 +183,7 @@ def _labels(reading: Reading, polars: list[Polar]) -> tuple[LabelScore, ...]:
 def _signals(reading: Reading) -> tuple[SignalScore, ...]:
     found = _terms([hit for hit in reading.hits if hit.target.kind == "signal"], reading)
     scores = [
-        SignalScore(
-            signal=signal, confidence=_confidence(hits), evidence=_evidence(hits, reading)
-        )
+        SignalScore(signal=signal, confidence=_confidence(hits), evidence=_evidence(hits, reading))
         for signal, hits in found.items()
     ]
     return tuple(sorted(scores, key=lambda score: (-score.confidence, score.signal)))
@@ -206,7 +210,7 @@ def _terms(hits: list[Hit], reading: Reading) -> dict[str, list[Hit]]:
 
 
 def _pairs(hits: list[Hit], reading: Reading) -> list[Hit]:
-    """Return a hit from the first to the second word of each pair that stands close in one clause."""
+    """Return a hit over both words of each pair that stands close together in one clause."""
     seconds: dict[tuple[str, int], list[Hit]] = defaultdict(list)
     for hit in hits:
         if hit.target.role == "with":
@@ -223,9 +227,7 @@ def _pairs(hits: list[Hit], reading: Reading) -> list[Hit]:
     return found
 
 
-def _sentiment(
-    hits: list[Hit], polars: list[Polar], reading: Reading
-) -> tuple[float, float]:
+def _sentiment(hits: list[Hit], polars: list[Polar], reading: Reading) -> tuple[float, float]:
     """Return praise less blame of the clauses of these hits, and its confidence.
 
     A clause that says as much of both is judged by the word next to the hit; clauses that judge
@@ -279,17 +281,18 @@ def _evidence(hits: list[Hit], reading: Reading) -> tuple[Evidence, ...]:
         runs[clause] = min(start, hit.start), max(end, hit.end)
     found = []
     for first, last in runs.values():
-        start, end = reading.spans[first][0], reading.spans[last - 1][1]
-        start, end = reading.clean.original_span(*_whole(reading.clean.text, start, end))
+        start, end = _whole(reading.whole, reading.spans[first][0], reading.spans[last - 1][1])
+        start, end = reading.clean.original_span(start, end)
         found.append(Evidence(start=start, end=end, text=reading.clean.original[start:end]))
     return tuple(found)
 
 
-def _whole(text: str, start: int, end: int) -> tuple[int, int]:
+def _whole(whole: list[tuple[int, int]], start: int, end: int) -> tuple[int, int]:
     """Return the span widened to whole words: spaCy parts "e-mail" and "don't"."""
-    for left, right in words(text):
-        if left < start < right:
-            start = left
-        if left < end < right:
-            end = right
+    first = bisect_right(whole, start, key=lambda word: word[1])
+    last = bisect_left(whole, end, key=lambda word: word[0]) - 1
+    if first < len(whole) and whole[first][0] < start:
+        start = whole[first][0]
+    if last >= 0 and whole[last][1] > end:
+        end = whole[last][1]
     return start, end

@@ -46,6 +46,7 @@ class Taxonomy:
     areas: Mapping[str, Mapping[str, str]]
     labels: Mapping[str, Term]
     signals: Mapping[str, Term]
+    retired: frozenset[str] = frozenset()  # keys as in `term_fingerprints`
 
     def topics(self, area: str) -> tuple[str, ...]:
         """Return the label ids of an area, in the order of the file."""
@@ -81,7 +82,7 @@ def read_toml(path: Path, *, error: type[TaxonomyError] | type[Exception]) -> di
         raise error(f"{path}: cannot be read ({problem.strerror or problem})") from None
     except UnicodeDecodeError as problem:
         raise error(f"{path}: is not UTF-8 (byte {problem.start}); save it as UTF-8") from None
-    except tomllib.TOMLDecodeError as problem:
+    except (ValueError, RecursionError) as problem:  # TOMLDecodeError, over-long integers, deep nesting
         raise error(f"{path}: is not valid TOML: {problem}") from None
 
 
@@ -103,11 +104,14 @@ def load_taxonomy(path: Path | None = None) -> Taxonomy:
         for area, names in _table(raw, "areas", where=str(path)).items()
         if _checked_id(area, where=f"{path}: [areas]")
     }
+    raw.setdefault("signals", {})
     labels = _terms(raw, "labels", path=path, areas=areas)
-    signals = _terms(raw, "signals", path=path, areas=None) if "signals" in raw else {}
+    signals = _terms(raw, "signals", path=path, areas=None)
     if not labels:
         raise TaxonomyError(f"{path}: [labels] has no label in use; at least one is needed")
-    return Taxonomy(areas=areas, labels=labels, signals=signals)
+    retired = {label for label in raw["labels"] if label not in labels}
+    retired |= {f"signal:{signal}" for signal in raw["signals"] if signal not in signals}
+    return Taxonomy(areas=areas, labels=labels, signals=signals, retired=frozenset(retired))
 
 
 def _terms(

@@ -40,6 +40,16 @@ _FRAMEWORK = {
 }
 
 
+class _Api(FastAPI):
+    """An application that also describes the bodies that it reads by hand."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the description; made when first asked for: a start should not wait for it."""
+        if self.openapi_schema is None:
+            super().openapi()["components"]["schemas"].update(request_schemas())
+        return super().openapi()
+
+
 def create_app(service: Service, settings: Settings) -> FastAPI:
     """Return the application that answers with `service` within the limits of `settings`."""
     metrics = Metrics(model=service.model, taxonomy=service.fingerprint)
@@ -53,7 +63,7 @@ def create_app(service: Service, settings: Settings) -> FastAPI:
         yield
         await inference.close()
 
-    app = FastAPI(
+    app = _Api(
         title="Echolot",
         version="1",
         description=DESCRIPTION,
@@ -74,7 +84,6 @@ def create_app(service: Service, settings: Settings) -> FastAPI:
     app.include_router(taxonomy_router(service), **locked)
     app.include_router(metrics_router(metrics), **locked)
     app.include_router(health_router(inference))
-    app.openapi()["components"]["schemas"].update(request_schemas())
     return app
 
 

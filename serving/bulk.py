@@ -1,20 +1,8 @@
-"""`echolot classify`: a file of comments in, a file of answers out, one record for each, in order."""
+"""`echolot classify`: a file of comments in, a file of answers out, record by record, in order."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from serving.readers import Reader, Row
-    from serving.service import Service
-    from serving.writers import Writer
-
-# Rows that are answered together; a few such chunks are in memory at a time.
-CHUNK = 512
 
 
 @click.command()
@@ -25,10 +13,11 @@ def classify(source: str, target: str, text_column: str | None) -> None:
     """Classify the comments of the file IN.
 
     JSONL, CSV or Parquet by extension; - is standard input or output, as JSONL. The text is in
-    the column `comment`, else `text`. A record that cannot be read is reported and gets an error.
+    the column comment, else text. A record that cannot be read is reported and gets an error.
     """
     from contextlib import ExitStack
 
+    from serving.answering import answer_file, chunks_of
     from serving.readers import open_reader
     from serving.service import load_service
     from serving.settings import load_settings
@@ -36,31 +25,12 @@ def classify(source: str, target: str, text_column: str | None) -> None:
 
     settings = load_settings()
     with ExitStack() as stack:
+        # Everything that can be wrong with the files is said before seconds go into the model.
         reader = open_reader(source, stack=stack)
         writer = open_writer(target, reader=reader, stack=stack)
-        chunks = _checked(_chunks(reader), reader=reader, text_column=text_column)
+        chunks = chunks_of(reader, text_column=text_column)
         service = load_service(settings)
-        answer_file(
-            reader,
-            chunks,
-            writer,
-            service=service,
-            text_column=text_column,
-            threads=settings.threads,
+        count = answer_file(
+            chunks, service=service, reader=reader, writer=writer, settings=settings
         )
-
-
-def answer_file(
-    reader: Reader,
-    chunks: Iterator[Sequence[Row]],
-    writer: Writer,
-    *,
-    service: Service,
-    text_column: str | None,
-    threads: int,
-) -> None:
-    """Answer chunk by chunk in several threads, write in order, and report what went wrong."""
-    from collections import deque
-    from concurrent.futures import Future, ThreadPoolExecutor
-
-    from tqdm import tqdm
+    click.echo(f"{count.records} records answered, {count.errors} of them with an error", err=True)

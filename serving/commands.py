@@ -15,9 +15,9 @@ def serve() -> None:
     from serving.settings import load_settings
 
     settings = load_settings()
-    configure_logs(settings.log_level)
     # The address first: a taken port should be known before seconds go into the model.
     with bind(settings) as bound:
+        configure_logs(settings.log_level)
         service = load_service(settings)
         app = create_app(service, settings)
         serve_app(app, bound=bound, settings=settings, model=service.model)

@@ -90,7 +90,7 @@ class Observing:
     def _note(self, scope: Scope, trace: Trace, *, status: int, seconds: float) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
         # The template, not the path: a path may hold anything, and every path would be a series.
-        route = getattr(scope.get("route"), "path", "unmatched")
+        route = getattr(scope.get("route"), "path", "other")
         self._metrics.count_request(method=method, route=route, status=status, seconds=seconds)
         level = logging.DEBUG if route in {"/healthz", "/readyz", "/metrics"} else logging.INFO
         fields = {

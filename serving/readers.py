@@ -1,11 +1,11 @@
 """Files of comments, read row by row: JSONL, CSV and Parquet, in bounded memory.
 
-A row that cannot be read is handed on with its problem; a file that cannot be read is a `DataError`.
+A row that cannot be read is handed on with its problem; a file that cannot be read is a
+`DataError`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import math
 import os
@@ -40,11 +40,15 @@ class Row:
 
 
 class Reader(Protocol):
-    """A file of rows. `position` runs up to `size` (bytes or rows; None for a stream) while reading."""
+    """A file of rows. `position` runs up to `size` (None for a stream), both in `unit`."""
 
     name: str
     size: int | None
-    position: int
+    unit: str
+
+    @property
+    def position(self) -> int:
+        """Return how much was read."""
 
     @property
     def columns(self) -> list[str] | None:
@@ -54,7 +58,7 @@ class Reader(Protocol):
         """Yield the rows in order, once."""
 
     def types(self) -> dict[str, Any]:
-        """Return every column of the file with its type: Python's, or Arrow's for a Parquet file."""
+        """Return every column of the file with its type: Python's, or Arrow's of a Parquet file."""
 
 
 def kind_of(path: str) -> str:
@@ -116,10 +120,9 @@ class JsonlReader:
     """One JSON object a line; blank lines are no records."""
 
     columns = None
+    unit = "B"
 
-    def __init__(
-        self, stream: BinaryIO, *, name: str, size: int | None, stack: ExitStack
-    ) -> None:
+    def __init__(self, stream: BinaryIO, *, name: str, size: int | None, stack: ExitStack) -> None:
         self.name = name
         self.size = size
         self._stream = stream
@@ -155,11 +158,8 @@ class JsonlReader:
         A stream is kept in a temporary file meanwhile. The type is `str` where values differ.
         """
         if not self._stream.seekable():
-            kept = self._stack.enter_context(tempfile.TemporaryFile())
-            shutil.copyfileobj(self._stream, kept)
-            self._stream = kept
-        start = 0 if self._stream is not sys.stdin.buffer else self._stream.tell()
-        self._stream.seek(start)
+            self._stream = _copy(self._stream, stack=self._stack)
+        start = self._stream.tell()
         self._lines = _Lines(self._stream, name=self.name)
         seen: dict[str, set[type]] = {}
         for row in self.rows():
@@ -168,6 +168,17 @@ class JsonlReader:
         self._stream.seek(start)
         self._lines = _Lines(self._stream, name=self.name)
         return {column: _common(types) for column, types in seen.items()}
+
+
+def _copy(stream: BinaryIO, *, stack: ExitStack) -> BinaryIO:
+    kept = stack.enter_context(_temporary_file())
+    shutil.copyfileobj(stream, kept)
+    kept.seek(0)
+    return kept
+
+
+def _temporary_file() -> BinaryIO:
+    return tempfile.TemporaryFile()
 
 
 def _type(value: object) -> type:
@@ -185,6 +196,8 @@ def _common(types: set[type]) -> type:
 class CsvReader:
     """Comma, semicolon or tab between the cells, column names in the first line."""
 
+    unit = "B"
+
     def __init__(self, stream: BinaryIO, *, name: str, size: int | None) -> None:
         self.name = name
         self.size = size
@@ -195,7 +208,7 @@ class CsvReader:
         head = next(lines, "")
         self.delimiter = max(",;\t", key=head.count)
         self._cells = csv.reader(_chain(head, lines), delimiter=self.delimiter)
-        self.columns: list[str] = self._next() or []
+        self.columns = self._head()
         if not self.columns:
             raise DataError(f"{name}: is empty; a CSV file begins with the names of its columns")
         for column in self.columns:
@@ -210,19 +223,25 @@ class CsvReader:
     def rows(self) -> Iterator[Row]:
         """Yield the rows in order."""
         number = 0
-        start = self._cells.line_num + 1
-        while (cells := self._next()) is not None:
+        while True:
+            place = f"line {self._cells.line_num + 1}"
+            try:
+                cells = next(self._cells, None)
+            except csv.Error as problem:
+                number += 1
+                yield Row(number=number, place=place, problem=f"the row is not CSV ({problem})")
+                continue
+            if cells is None:
+                return
             if cells:
                 number += 1
-                yield self._row(cells, number=number, place=f"line {start}")
-            start = self._cells.line_num + 1
+                yield self._row(cells, number=number, place=place)
 
-    def _next(self) -> list[str] | None:
+    def _head(self) -> list[str]:
         try:
-            return next(self._cells, None)
+            return next(self._cells, [])
         except csv.Error as problem:
-            line = self._cells.line_num
-            raise DataError(f"{self.name}: line {line} is not valid CSV ({problem})") from None
+            raise DataError(f"{self.name}: line 1 is not CSV ({problem})") from None
 
     def _row(self, cells: list[str], *, number: int, place: str) -> Row:
         values = {c: _cell(c, text) for c, text in zip(self.columns, cells, strict=False)}
@@ -242,21 +261,21 @@ def _chain(head: str, lines: Iterator[str]) -> Iterator[str]:
 
 
 def _cell(column: str, text: str) -> Any:
-    # A cell knows no type: numbers and objects are read where the form of a comment asks for them.
-    if column == "score" and text.strip():
-        for number in (int, float):
-            with contextlib.suppress(ValueError):
-                return number(text)
-    if column in {"score", "properties"} and not text.strip():
+    # A cell knows no type: a number or an object is read where the form of a comment asks for one.
+    if column not in {"score", "properties"}:
+        return text
+    if not text.strip():
         return None
-    if column == "properties":
-        with contextlib.suppress(ValueError):
-            return read_json(text)
-    return text
+    try:
+        return read_json(text)
+    except ValueError:
+        return text
 
 
 class ParquetReader:
     """A Parquet file, read in batches."""
+
+    unit = " rows"
 
     def __init__(self, path: str, *, stack: ExitStack) -> None:
         import pyarrow as pa

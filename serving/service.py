@@ -29,6 +29,10 @@ class Classifies(Protocol):
     def taxonomy(self) -> Taxonomy:
         """Return the taxonomy that its labels belong to."""
 
+    @property
+    def languages(self) -> Sequence[str]:
+        """Return the languages that it is good at."""
+
     def classify(self, comments: Sequence[Comment]) -> list[Prediction]:
         """Return one prediction per comment, in the same order."""
 
@@ -75,7 +79,7 @@ class Service:
         # The client knows better than any guess which language it asked in.
         if comment.language and prediction.language != comment.language:
             prediction = replace(prediction, language=comment.language)
-        reasons = review_reasons(prediction, comment)
+        reasons = review_reasons(prediction, comment, good_languages=self._classifier.languages)
         return Result(
             id=comment.id,
             segment=comment.segment,
@@ -106,7 +110,12 @@ def load_service(settings: Settings) -> Service:
     from model.routing import Router
     from model.taxonomy import load_taxonomy
 
-    taxonomy = load_taxonomy(settings.taxonomy)
-    router = Router.load(settings.routing, taxonomy=taxonomy)
-    folder = resolve(settings.model, data_dir=settings.data_dir)
-    return Service(Classifier.load(folder, taxonomy=taxonomy), router)
+    taxonomy = load_taxonomy(settings.taxonomy) if settings.taxonomy else None
+    classifier = Classifier.load(
+        resolve(settings.model, data_dir=settings.data_dir),
+        taxonomy=taxonomy,
+        # As many calls run at once as there are threads to serve; one core for each is enough.
+        threads=1,
+        max_characters=settings.max_characters,
+    )
+    return Service(classifier, Router.load(settings.routing, taxonomy=classifier.taxonomy))

@@ -53,7 +53,7 @@ class Settings(BaseSettings):
     model: str | None = None
     """Name or folder of the model; the shipped one if unset."""
     taxonomy: Path | None = None
-    """Taxonomy file; the shipped one if unset."""
+    """Taxonomy file; the one that the model was trained on if unset."""
     routing: Path | None = None
     """Routing file; the shipped one if unset."""
     data_dir: Path = Path("data/local")

@@ -100,7 +100,7 @@ def open_writer(path: str, *, reader: Reader, stack: ExitStack) -> Writer:
 
 @contextmanager
 def atomic(path: str) -> Iterator[BinaryIO]:
-    """Open a new file beside `path` and give it that name in the end, or remove it after an error."""
+    """Open a new file beside `path`; it gets that name in the end, or is removed after an error."""
     # A link is followed: its target is replaced, not the link.
     target = Path(path).resolve()
     if target.exists() and not target.is_file():
@@ -134,11 +134,12 @@ class CsvWriter:
     """One line of cells a record; lists and objects are JSON in their cell."""
 
     def __init__(self, stream: BinaryIO, *, columns: Sequence[str], delimiter: str) -> None:
-        # UTF-8 cannot hold half a surrogate pair: the cell shows its escape.
+        # UTF-8 cannot hold half a surrogate pair: the cell shows its escape. Lines end as RFC 4180
+        # says; with a bare \n the library would leave a \r inside a cell without quotes.
         text = io.TextIOWrapper(stream, "utf-8", errors="backslashreplace", newline="")
         self._text = text
         self._columns = columns
-        self._cells = csv.writer(text, delimiter=delimiter, lineterminator="\n")
+        self._cells = csv.writer(text, delimiter=delimiter, lineterminator="\r\n")
         self._cells.writerow(columns)
         text.flush()
 

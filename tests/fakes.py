@@ -25,6 +25,7 @@ class WordClassifier:
     """Finds words in texts. A call takes `seconds`, and waits until `gate` is set."""
 
     name = "words-1"
+    languages = ("de", "en")
 
     def __init__(
         self, *, seconds: float = 0.0, gate: Event | None = None, taxonomy: Taxonomy | None = None

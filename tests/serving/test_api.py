@@ -291,7 +291,7 @@ def test_metrics_count_and_hold_no_word_of_a_comment(client):
     page = client.get("/metrics").text
     for line in (
         'echolot_requests_total{method="POST",route="/v1/classify",status="200"} 2.0',
-        'echolot_requests_total{method="GET",route="unmatched",status="404"} 1.0',
+        'echolot_requests_total{method="GET",route="other",status="404"} 1.0',
         'echolot_comments_total{language="de",outcome="answered"} 1.0',
         'echolot_comments_total{language="other",outcome="answered"} 1.0',
         'echolot_comments_total{language="und",outcome="error"} 1.0',

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -15,8 +16,10 @@ from contextlib import contextmanager
 from http.client import HTTPConnection
 
 import pytest
+from click.testing import CliRunner
 
 from model.errors import ConfigError
+from serving.commands import serve
 from serving.keys import new_key
 from serving.server import bind
 from serving.settings import Settings
@@ -85,6 +88,11 @@ def test_a_server_finishes_what_it_took_in_before_it_ends_and_logs_no_text():
     assert "geheim" not in stderr
 
 
+def test_an_answer_on_a_kept_connection_does_not_wait_for_acknowledgements():
+    with bind(Settings(port=0)) as bound:
+        assert bound.proto == socket.IPPROTO_TCP
+
+
 def test_a_port_in_use_is_one_line_that_says_what_to_do():
     with bind(Settings(port=0)) as taken:
         port = taken.getsockname()[1]
@@ -94,6 +102,13 @@ def test_a_port_in_use_is_one_line_that_says_what_to_do():
         f"ECHOLOT_PORT: port {port} on 127.0.0.1 is in use;"
         " stop the other program, or set ECHOLOT_PORT to a free port"
     )
+
+
+def test_the_command_refuses_before_it_loads_a_model(monkeypatch):
+    monkeypatch.setenv("ECHOLOT_HOST", "0.0.0.0")
+    result = CliRunner().invoke(serve, [])
+    assert isinstance(result.exception, ConfigError)
+    assert result.output == ""
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
