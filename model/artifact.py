@@ -118,7 +118,9 @@ def read_artifact(folder: Path) -> Artifact:
     rows = _read_rows(folder / "labels.npz")
     expected = [*manifest["taxonomy"]["terms"], COMMENT]
     if list(rows.ids) != expected:
-        raise ArtifactError(f"{folder}: labels.npz and {MANIFEST} name different rows; train it again")
+        raise ArtifactError(
+            f"{folder}: labels.npz and {MANIFEST} name different rows; train it again"
+        )
     return Artifact(folder, manifest, rows)
 
 
@@ -130,13 +132,17 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise ArtifactError(f"{folder}: is no model folder ({MANIFEST} is missing)") from None
     except (OSError, ValueError, RecursionError):
-        raise ArtifactError(f"{path}: cannot be read as JSON; fetch or train the model again") from None
+        raise ArtifactError(
+            f"{path}: cannot be read as JSON; fetch or train the model again"
+        ) from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         found = manifest.get("format") if isinstance(manifest, dict) else None
         raise ArtifactError(f"{path}: has format {found!r}; this version reads format {FORMAT}")
     for key in _KEYS:
         if key not in manifest:
-            raise ArtifactError(f"{path}: the key {key!r} is missing; fetch or train the model again")
+            raise ArtifactError(
+                f"{path}: the key {key!r} is missing; fetch or train the model again"
+            )
     return manifest
 
 
@@ -166,7 +172,9 @@ def _read_rows(path: Path) -> RowTable:
         raise ArtifactError(f"{path}: cannot be read; fetch or train the model again") from None
     for name, dimensions in _ARRAYS.items():
         if arrays[name].ndim != dimensions:
-            raise ArtifactError(f"{path}: {name} has {arrays[name].ndim} dimensions, not {dimensions}")
+            raise ArtifactError(
+                f"{path}: {name} has {arrays[name].ndim} dimensions, not {dimensions}"
+            )
     return RowTable(ids=ids, **arrays)
 
 

@@ -89,7 +89,9 @@ class Calibration:
 def presence_log_odds(logits: Array) -> Array:
     """Return the log-odds of any sentiment against absence: [..., 4] -> [...]."""
     top = logits[..., 1:].max(-1)
-    return np.asarray(top + np.log(np.exp(logits[..., 1:] - top[..., None]).sum(-1)) - logits[..., 0])
+    return np.asarray(
+        top + np.log(np.exp(logits[..., 1:] - top[..., None]).sum(-1)) - logits[..., 0]
+    )
 
 
 def signal_log_odds(logits: Array) -> Array:

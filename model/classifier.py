@@ -27,7 +27,7 @@ from model.records import (
     Prediction,
     SignalScore,
 )
-from model.taxonomy import Taxonomy, Term, load_taxonomy
+from model.taxonomy import Taxonomy, load_taxonomy
 from model.text import CleanText, clauses, clean, words
 
 Array = npt.NDArray[np.float32]
@@ -203,9 +203,7 @@ class Classifier:
             if confidence >= self._calibration.signal_threshold(term.id):
                 evidence = self._evidence(reading, window, row, grids)
                 found.append(
-                    SignalScore(
-                        signal=term.id, confidence=_rounded(confidence), evidence=evidence
-                    )
+                    SignalScore(signal=term.id, confidence=_rounded(confidence), evidence=evidence)
                 )
         return found
 
@@ -238,18 +236,13 @@ def _rounded(probability: float) -> float:
     return round(float(probability), DECIMALS)
 
 
-def term_text(term: Term) -> str:
-    """Return the text by which a label or signal is encoded: name and meaning in all its languages."""
-    return " ".join(f"{term.name[tag]}: {term.means[tag]}." for tag in term.name)
-
-
 def _with_untrained(
     rows: RowTable, untrained: Sequence[str], *, taxonomy: Taxonomy, engine: Engine
 ) -> RowTable:
     """Return the rows with those of untrained labels and signals: shared parts alone, own ones none."""
     signals = {f"signal:{term.id}": term for term in taxonomy.signals.values()}
     terms = [taxonomy.labels.get(key) or signals[key] for key in untrained]
-    encoded = engine.describe([term_text(term) for term in terms])
+    encoded = engine.describe([term.described for term in terms])
     kinds = [1 if key in signals else 0 for key in untrained]
     queries = np.stack([rows.query_of(vector) for vector in encoded])
     return replace(

@@ -64,7 +64,7 @@ class Engine:
     ) -> None:
         self._session = session
         self._tokenizer = tokenizer
-        self._rows = rows
+        self.rows = rows
         self._max_tokens = max_tokens
         self._budget = budget
 
@@ -136,9 +136,7 @@ class Engine:
         pieces = [piece for n, e in enumerate(encodings) for piece in self._cut(n, e)]
         answers: dict[int, Window] = {}
         for batch in _batches([len(piece.ids) for piece in pieces], budget=self._budget):
-            logits, evidence = self._run(
-                [pieces[i] for i in batch], outputs=["logits", "evidence"]
-            )
+            logits, evidence = self._run([pieces[i] for i in batch], outputs=["logits", "evidence"])
             for row, i in enumerate(batch):
                 spans = np.array(pieces[i].spans, dtype=np.int64).reshape(-1, 2)
                 real = np.flatnonzero(spans[:, 1] > spans[:, 0])
@@ -175,9 +173,9 @@ class Engine:
         inputs = {
             "input_ids": ids,
             "attention_mask": mask,
-            "queries": self._rows.queries,
-            "own": self._rows.own,
-            "bias": self._rows.bias,
+            "queries": self.rows.queries,
+            "own": self.rows.own,
+            "bias": self.rows.bias,
         }
         return list(self._session.run(outputs, inputs))
 

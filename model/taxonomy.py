@@ -38,6 +38,11 @@ class Term:
     name: Mapping[str, str]
     means: Mapping[str, str]
 
+    @property
+    def described(self) -> str:
+        """Return the text by which the network knows it: name and meaning in all its languages."""
+        return " ".join(f"{self.name[tag]}: {self.means[tag]}." for tag in self.name)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taxonomy:
@@ -82,7 +87,10 @@ def read_toml(path: Path, *, error: type[TaxonomyError] | type[Exception]) -> di
         raise error(f"{path}: cannot be read ({problem.strerror or problem})") from None
     except UnicodeDecodeError as problem:
         raise error(f"{path}: is not UTF-8 (byte {problem.start}); save it as UTF-8") from None
-    except (ValueError, RecursionError) as problem:  # TOMLDecodeError, over-long integers, deep nesting
+    except (
+        ValueError,
+        RecursionError,
+    ) as problem:  # TOMLDecodeError, over-long integers, deep nesting
         raise error(f"{path}: is not valid TOML: {problem}") from None
 
 
@@ -128,7 +136,9 @@ def _terms(
         area = _area_of(term_id, areas, where=where)
         if not _retired(row, table, where=where):
             means = _names(row.get("means"), where=f"{where} means")
-            active[term_id] = Term(id=term_id, area=area, name=_names(row, where=where), means=means)
+            active[term_id] = Term(
+                id=term_id, area=area, name=_names(row, where=where), means=means
+            )
     return active
 
 

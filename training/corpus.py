@@ -43,7 +43,11 @@ class AnyOf:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """A labelled comment. `absent`: labels known to be absent. `signals`: None where not annotated."""
+    """A labelled comment. `absent`: labels known to be absent. `signals`: None where not annotated.
+
+    `judged` is for coarse annotations: sets of labels, and whether at least one of the set is present
+    by the word of the annotators. It serves for judging, `absent` (surer, fewer) for training.
+    """
 
     id: str
     text: str
@@ -53,6 +57,7 @@ class Example:
     labels: Mapping[str, LabelNote] = field(default_factory=dict)
     any_of: tuple[AnyOf, ...] = ()
     absent: frozenset[str] = frozenset()
+    judged: Mapping[tuple[str, ...], bool] = field(default_factory=dict)
     signals: frozenset[str] | None = None
     properties: Mapping[str, Any] = field(default_factory=dict)
     weight: float = 1.0
@@ -90,11 +95,15 @@ def load_mapping(path: Path, *, taxonomy: Taxonomy) -> LabelMap:
         where = f'{path}: [labels."{foreign}"]'
         for key in row:
             if key not in {"any_of", "weight"}:
-                raise DataError(f"{where}: unknown key {key!r}; {suggest(key, ['any_of', 'weight'])}")
+                raise DataError(
+                    f"{where}: unknown key {key!r}; {suggest(key, ['any_of', 'weight'])}"
+                )
         labels = _expand(row.get("any_of", []), taxonomy, where=where)
         weight = row.get("weight", 1.0)
         if not labels or not isinstance(weight, int | float) or not 0 < weight <= 1:
-            raise DataError(f"{where}: needs any_of = [labels or areas] and a weight over 0, up to 1")
+            raise DataError(
+                f"{where}: needs any_of = [labels or areas] and a weight over 0, up to 1"
+            )
         targets[foreign] = Target(labels=labels, weight=float(weight))
     if not targets:
         raise DataError(f"{path}: [labels] maps no label")
@@ -170,7 +179,9 @@ def _full(record: dict[str, Any], taxonomy: Taxonomy, *, where: str) -> Example:
     signals = record.get("signals")
     for signal in signals or []:
         if signal not in taxonomy.signals:
-            raise DataError(f"{where}: unknown signal {signal!r}; {suggest(str(signal), taxonomy.signals)}")
+            raise DataError(
+                f"{where}: unknown signal {signal!r}; {suggest(str(signal), taxonomy.signals)}"
+            )
     known = frozenset(taxonomy.labels) if "labels" in record else frozenset[str]()
     return replace(
         example,
@@ -185,12 +196,16 @@ def _coarse(record: dict[str, Any], mapping: LabelMap, *, where: str) -> Example
     notes: dict[str, LabelNote] = {}
     any_of: list[AnyOf] = []
     touched: set[str] = set()
+    present: list[set[str]] = []
     for row in _rows(record, where=where):
         foreign = str(row.get("label"))
         if foreign not in mapping.targets:
-            raise DataError(f"{where}: unmapped label {foreign!r}; {suggest(foreign, mapping.targets)}")
+            raise DataError(
+                f"{where}: unmapped label {foreign!r}; {suggest(foreign, mapping.targets)}"
+            )
         target, sentiment = mapping.targets[foreign], _sentiment(row, where=where)
         touched.update(target.labels)
+        present.append(set(target.labels))
         if len(target.labels) > 1:
             any_of.append(AnyOf(labels=target.labels, sentiment=sentiment, weight=target.weight))
             continue
@@ -199,7 +214,12 @@ def _coarse(record: dict[str, Any], mapping: LabelMap, *, where: str) -> Example
             sentiment = "neutral"  # good and bad said of one topic
         notes[label] = LabelNote(sentiment=sentiment, weight=target.weight)
     absent = frozenset(mapping.absent) - touched
-    return replace(example, labels=notes, any_of=tuple(any_of), absent=absent)
+    # A set is present where an annotation names it, or a smaller one within it.
+    judged = {
+        target.labels: any(found <= set(target.labels) for found in present)
+        for target in mapping.targets.values()
+    }
+    return replace(example, labels=notes, any_of=tuple(any_of), absent=absent, judged=judged)
 
 
 def _base(record: dict[str, Any], *, where: str) -> Example:

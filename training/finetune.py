@@ -75,14 +75,9 @@ class Learner:
 def row_texts(taxonomy: Taxonomy) -> tuple[list[str], list[str]]:
     """Return kind and text of each row: labels, signals, then the comment as a whole."""
     terms = [*taxonomy.labels.values(), *taxonomy.signals.values()]
-    texts = [term_text(term.name, term.means) for term in terms]
+    texts = [term.described for term in terms]
     kinds = ["label"] * len(taxonomy.labels) + ["signal"] * len(taxonomy.signals)
     return [*kinds, "comment"], [*texts, COMMENT_MEANS]
-
-
-def term_text(name: Any, means: Any) -> str:
-    """Return the text by which a label is encoded: name and meaning in all its languages."""
-    return " ".join(f"{name[language]}: {means[language]}." for language in name)
 
 
 def choose_device(name: str) -> torch.device:
@@ -147,9 +142,7 @@ def parameter_groups(run: RunConfig, learner: Learner) -> list[dict[str, Any]]:
         groups.append({"params": [parameter], "lr": rate, "weight_decay": decay})
     for parameter in learner.rows.parameters():
         decay = run.weight_decay if parameter.ndim > 1 else 0.0
-        groups.append(
-            {"params": [parameter], "lr": run.head_learning_rate, "weight_decay": decay}
-        )
+        groups.append({"params": [parameter], "lr": run.head_learning_rate, "weight_decay": decay})
     return groups
 
 

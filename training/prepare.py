@@ -63,7 +63,11 @@ def read_data(run: RunConfig, *, folder: Path, taxonomy: Taxonomy) -> Data:
     tune = without_repeats(tune, held_out=test)
     sources = [read(source) for source in run.train]
     # Full annotations first, so that of two annotations of one text the full one wins.
-    tagged = [replace(e, properties={**e.properties, "_source": i}) for i, s in enumerate(sources) for e in s]
+    tagged = [
+        replace(e, properties={**e.properties, "_source": i})
+        for i, s in enumerate(sources)
+        for e in s
+    ]
     kept = without_repeats(sorted(tagged, key=lambda e: not e.is_full), held_out=[*tune, *test])
     if not tune:
         kept, tune = _split(kept)
@@ -106,7 +110,9 @@ def prepare_encoder(run: RunConfig, *, folder: Path, cache: Path) -> Path:
     if run.vocabulary is None:
         return source
     files = _text_files(run.vocabulary.texts, folder=folder)
-    stamp = json.dumps([str(source), run.vocabulary.size, [[f.name, f.stat().st_size] for f in files]])
+    stamp = json.dumps(
+        [str(source), run.vocabulary.size, [[f.name, f.stat().st_size] for f in files]]
+    )
     digest = hashlib.sha256(stamp.encode()).hexdigest()[:12]
     target = cache / "encoders" / f"{source.name}-{run.vocabulary.size}-{digest}"
     if not (target / "config.json").is_file():
@@ -131,7 +137,11 @@ def _texts(file: Path) -> Iterator[str]:
         for _, record in read_records(file):
             yield clean(record["text"]).text
         return
-    opened = lzma.open(file, "rt", encoding="utf-8") if file.suffix == ".xz" else file.open(encoding="utf-8")
+    opened = (
+        lzma.open(file, "rt", encoding="utf-8")
+        if file.suffix == ".xz"
+        else file.open(encoding="utf-8")
+    )
     with opened as lines:
         for line in lines:
             yield from line.rstrip("\n").split("\t")

@@ -29,9 +29,20 @@ Array = npt.NDArray[np.float32]
 Inputs = Mapping[str, npt.NDArray[np.generic]]
 
 SMOOTHING = 0.5  # how far the difficulty moves from inputs (0) to weights (1)
-CLIPS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)  # shares of the full range that are tried
+CLIPS = (
+    1.0,
+    0.95,
+    0.9,
+    0.85,
+    0.8,
+    0.7,
+    0.6,
+    0.5,
+    0.4,
+    0.3,
+)  # shares of the full range that are tried
 MAX_ROWS = 6000  # token states kept per tensor for choosing its range
-SMALLEST = 64  # products with fewer input or output channels stay in float32
+SMALLEST = 16  # products with fewer input or output channels stay in float32
 _QMAX = 255
 
 
@@ -100,9 +111,7 @@ def _reached_from(model: ModelProto, sources: set[str], *, stop_at: set[str]) ->
     return reached
 
 
-def _observe(
-    model: ModelProto, names: list[str], samples: Iterable[Inputs]
-) -> dict[str, Array]:
+def _observe(model: ModelProto, names: list[str], samples: Iterable[Inputs]) -> dict[str, Array]:
     """Run the float graph and return the values of tensors as [rows, channels]."""
     watched = ModelProto()
     watched.CopyFrom(model)

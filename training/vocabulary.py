@@ -28,7 +28,9 @@ from model.errors import ConfigError
 WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
 _BATCH = 2000
-_PLAIN = frozenset({"Nd", "Po", "Ps", "Pe", "Pd", "Pc", "Pi", "Pf", "Sm", "Sc", "Sk", "So", "No", "Mn"})
+_PLAIN = frozenset(
+    {"Nd", "Po", "Ps", "Pe", "Pd", "Pc", "Pi", "Pf", "Sm", "Sc", "Sk", "So", "No", "Mn"}
+)
 
 
 def used_pieces(tokenizer: Tokenizer, texts: Iterable[str]) -> npt.NDArray[np.int64]:

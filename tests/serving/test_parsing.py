@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.records import Comment, Failure
@@ -102,6 +102,7 @@ def test_properties_may_come_as_a_list_of_names_and_values():
 
 
 @given(st.dictionaries(fields, json_values) | json_values)
+@settings(deadline=None)
 def test_any_value_is_a_comment_or_a_refusal_that_repeats_nothing_of_it(value):
     outcome = parse_comment(value, position=3)
     assert isinstance(outcome, (Comment, Failure))

@@ -34,7 +34,7 @@ from tests.fakes import WordClassifier, word_service
 settings = load_settings()
 configure_logs(settings.log_level)
 with bind(settings) as bound:
-    service = word_service(WordClassifier(seconds=0.5))
+    service = word_service(WordClassifier(seconds=1))
     app = create_app(service, settings)
     serve_app(app, bound=bound, settings=settings, model=service.model)
 """
@@ -70,12 +70,22 @@ def ask(port: int, *texts: str) -> dict[str, object]:
     return answer
 
 
+def metrics(port: int) -> str:
+    connection = HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.request("GET", "/metrics")
+    page = connection.getresponse().read().decode()
+    connection.close()
+    return page
+
+
 def test_a_server_finishes_what_it_took_in_before_it_ends_and_logs_no_text():
     with server() as (process, port):
         answers: list[dict[str, object]] = []
         client = threading.Thread(target=lambda: answers.append(ask(port, "sehr schnell geheim")))
         client.start()
-        time.sleep(0.2)
+        while client.is_alive() and "echolot_queue_comments 1.0" not in metrics(port):
+            time.sleep(0.02)
+        assert client.is_alive()
         process.send_signal(signal.SIGTERM)
         client.join(timeout=20)
         stdout, stderr = process.communicate(timeout=20)

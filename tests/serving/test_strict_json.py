@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving.strict_json import MAX_DEPTH, read_json, write_json
@@ -23,6 +23,7 @@ anything = st.recursive(
 
 
 @given(anything)
+@settings(deadline=None)
 def test_what_is_written_is_utf_8_and_reads_back_as_the_same(value):
     # Two halves side by side are one character in JSON, so compare after a round of Python's own.
     assert read_json(write_json(value)) == json.loads(json.dumps(value))

@@ -1,0 +1,73 @@
+"""`echolot train` and `echolot evaluate`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from itertools import chain
+from pathlib import Path
+
+import click
+
+from model.classifier import Classifier
+from model.commands import DATA_DIR
+from model.registry import resolve
+from training.config import load_run
+from training.evaluate import evaluate as judge
+from training.prepare import read_data, read_taxonomy
+from training.run import train as train_run
+
+RUN = click.argument("run", type=click.Path(path_type=Path))
+
+
+def _show_logs() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    for name in ("httpx", "huggingface_hub", "onnxscript", "onnx_ir", "torch.onnx"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # Progress bars of libraries that only load what is on disk say nothing that the log does not.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+
+
+@click.command()
+@RUN
+@DATA_DIR
+@click.option("--restart", is_flag=True, help="Begin anew instead of going on from a checkpoint.")
+def train(run: Path, data_dir: Path, restart: bool) -> None:
+    """Fine-tune a model as the file RUN says: checkpoints, artefact, figures, a line in the table of runs.
+
+    An interrupted run goes on where it was when it is called again.
+    """
+    _show_logs()
+    folder = train_run(run, data_dir=data_dir, restart=restart)
+    click.echo(f"model: {folder}")
+
+
+@click.command()
+@RUN
+@DATA_DIR
+@click.option("--model", "name", help="Model by name or folder; that of the run if not given.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for report.md and metrics.json; the report is printed if not given.",
+)
+def evaluate(run: Path, data_dir: Path, name: str | None, output: Path | None) -> None:
+    """Judge a model on the test data of the file RUN, beside keywords and TF-IDF + SVM."""
+    _show_logs()
+    config = load_run(run)
+    taxonomy = read_taxonomy(config, folder=run.parent)
+    classifier = Classifier.load(resolve(name or config.name, data_dir=data_dir), taxonomy=taxonomy)
+    data = read_data(config, folder=run.parent, taxonomy=taxonomy)
+    if not data.test:
+        raise click.UsageError(f"{run} names no test data; add a [[test]] table with a path")
+    report = judge(classifier, train=list(chain(*data.train)), test=data.test, taxonomy=taxonomy)
+    if output is None:
+        click.echo(report.markdown())
+        return
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "report.md").write_text(report.markdown(), encoding="utf-8")
+    (output / "metrics.json").write_text(
+        json.dumps(report.figures(), indent=2) + "\n", encoding="utf-8"
+    )
+    click.echo(f"report: {output / 'report.md'}")
