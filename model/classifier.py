@@ -1,38 +1,33 @@
 """The central noun and verb: `Classifier.load(path).classify(comments)`.
 
-It cleans texts, lets the engine read them, turns logits into calibrated probabilities, decides by the
-thresholds of the manifest, and finds the words that carry each decision. All label-specific knowledge
-is in the artefact and the taxonomy.
+It cleans texts, lets the engine read them, turns logits into calibrated probabilities, decides by
+the thresholds of the manifest, and finds the words that carry each decision. All that belongs to a
+label is in the artefact and the taxonomy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from model.artifact import COMMENT, Artifact, RowTable, read_artifact
-from model.calibration import Calibration
+from model.artifact import COMMENT, KINDS, Artifact, RowTable, read_artifact
+from model.calibration import Calibration, presence_log_odds, signal_log_odds
 from model.engine import Engine, Window
-from model.evidence import WordGrid
+from model.evidence import MARGIN, Span, WordGrid
 from model.language import detect_language
-from model.records import (
-    SENTIMENTS,
-    Comment,
-    Evidence,
-    LabelScore,
-    Prediction,
-    SignalScore,
-)
+from model.records import SENTIMENTS, Comment, Evidence, LabelScore, Prediction, SignalScore
 from model.taxonomy import Taxonomy, load_taxonomy
 from model.text import CleanText, clauses, clean, words
 
 Array = npt.NDArray[np.float32]
+Places = npt.NDArray[np.int64]
 MAX_CHARACTERS = 10_000  # a longer comment is read at its head and its tail
-CHUNK_COMMENTS = 2048
+WORD_CHARACTERS = 60  # how far a head or tail is shortened so as not to cut a word
+CHUNK_CHARACTERS = 250_000  # read at a time: about 1,000 comments, and some 20 MB of evidence
 DECIMALS = 4  # of a confidence: more would only show rounding
 
 
@@ -46,10 +41,15 @@ class _Stretch:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """All windows of a comment: probabilities [W, R, 4] already calibrated, and their sources."""
+    """What the network says of a comment, before any calibration.
 
-    windows: list[tuple[_Stretch, Window]]
+    `logits` [R, 4] are those of the window in which a row is strongest, `strongest` [R] says which
+    it is; the comment's own row has the mean of all windows. Windows without a token are left out.
+    """
+
+    windows: Sequence[tuple[_Stretch, Window]]
     logits: Array
+    strongest: Places
 
 
 class Classifier:
@@ -61,21 +61,22 @@ class Classifier:
         *,
         taxonomy: Taxonomy,
         engine: Engine,
-        rows: RowTable,
         untrained: Sequence[str],
         max_characters: int = MAX_CHARACTERS,
     ) -> None:
         self.name = artifact.name
         self.taxonomy = taxonomy
         self.languages = tuple(artifact.manifest["languages"])
-        self._calibration = Calibration.from_manifest(artifact.manifest["calibration"])
+        self._calibration = artifact.calibration
         self._engine = engine
         self._untrained = frozenset(untrained)
         self._max_characters = max_characters
-        place = {row: i for i, row in enumerate(rows.ids)}
-        self._labels = [(term, place[term.id]) for term in taxonomy.labels.values()]
-        self._signals = [(term, place[f"signal:{term.id}"]) for term in taxonomy.signals.values()]
-        self._comment = place[COMMENT]
+        ids = engine.rows.ids
+        self._comment = ids.index(COMMENT)
+        self._labels = np.array([ids.index(label) for label in taxonomy.labels], dtype=np.int64)
+        self._signals = np.array(
+            [ids.index(f"signal:{signal}") for signal in taxonomy.signals], dtype=np.int64
+        )
 
     @classmethod
     def load(
@@ -98,152 +99,171 @@ class Classifier:
             folder / "model.onnx",
             folder / "tokenizer.json",
             artifact.rows,
-            max_tokens=int(artifact.manifest["max_tokens"]),
+            max_tokens=artifact.manifest["max_tokens"],
             threads=threads,
         )
-        rows = artifact.rows
         if untrained:
-            rows = _with_untrained(rows, untrained, taxonomy=taxonomy, engine=engine)
-            engine = engine.with_rows(rows)
+            engine = engine.with_rows(_with_untrained(untrained, taxonomy=taxonomy, engine=engine))
         return cls(
             artifact,
             taxonomy=taxonomy,
             engine=engine,
-            rows=rows,
             untrained=untrained,
             max_characters=max_characters,
         )
 
     def classify(self, comments: Sequence[Comment]) -> list[Prediction]:
         """Return one prediction per comment, in the same order."""
-        found: list[Prediction] = []
-        for start in range(0, len(comments), CHUNK_COMMENTS):
-            chunk = comments[start : start + CHUNK_COMMENTS]
-            readings = self._read(chunk)
-            found += [self._judge(c, reading) for c, reading in zip(chunk, readings, strict=True)]
-        return found
+        readings = self._read(comments)
+        return [self._judge(c, reading) for c, reading in zip(comments, readings, strict=True)]
 
     def logits(self, comments: Sequence[Comment]) -> Array:
-        """Return raw logits [comments, R, 4], the strongest window of each row: for calibration."""
-        chosen = []
-        for reading in self._read(comments):
-            strongest = _strength(reading.logits).argmax(0)
-            chosen.append(reading.logits[strongest, np.arange(reading.logits.shape[1])])
-        return np.stack(chosen)
+        """Return raw logits [comments, R, 4], of the strongest window of a row: to calibrate."""
+        found = np.zeros((len(comments), len(self._engine.rows.ids), 4), dtype=np.float32)
+        for place, reading in enumerate(self._read(comments)):
+            found[place] = reading.logits
+        return found
 
-    def _read(self, comments: Sequence[Comment]) -> list[_Reading]:
-        stretches = [self._stretches(comment.text) for comment in comments]
-        flat = [stretch for several in stretches for stretch in several]
-        answers = iter(self._engine.windows([stretch.text.text for stretch in flat]))
-        readings = []
-        for several in stretches:
-            windows = [(stretch, window) for stretch in several for window in next(answers)]
-            readings.append(_Reading(windows, np.stack([w.logits for _, w in windows])))
-        return readings
+    def _read(self, comments: Sequence[Comment]) -> Iterator[_Reading]:
+        """Yield a reading per comment; long lists are read in parts, to bound memory."""
+        for chunk in _chunks(comments):
+            parts = [self._stretches(comment.text) for comment in chunk]
+            flat = [stretch for stretches in parts for stretch in stretches]
+            answers = iter(self._engine.windows([stretch.text.text for stretch in flat]))
+            for stretches in parts:
+                yield self._reading([(s, window) for s in stretches for window in next(answers)])
+
+    def _reading(self, windows: list[tuple[_Stretch, Window]]) -> _Reading:
+        read = [(stretch, window) for stretch, window in windows if len(window.spans)]
+        logits = np.stack([window.logits for _, window in read or windows])
+        strength = presence_log_odds(logits)
+        strength[:, self._signals] = signal_log_odds(logits[:, self._signals])
+        # The first of windows that are alike: rounding does not choose between them.
+        strongest = (strength >= strength.max(0) - MARGIN).argmax(0)
+        chosen = logits[strongest, np.arange(logits.shape[1])]
+        chosen[self._comment] = logits[:, self._comment].mean(0)
+        return _Reading(read, chosen, strongest)
 
     def _stretches(self, text: str) -> list[_Stretch]:
         if len(text) <= self._max_characters:
             return [_Stretch(0, clean(text))]
         half = self._max_characters // 2
-        tail = len(text) - half
-        return [_Stretch(0, clean(text[:half])), _Stretch(tail, clean(text[tail:]))]
+        head, tail = half, len(text) - half
+        before = range(head, max(0, head - WORD_CHARACTERS), -1)
+        after = range(tail, min(len(text), tail + WORD_CHARACTERS))
+        head = next((place for place in before if text[place].isspace()), head)
+        tail = next((place for place in after if text[place].isspace()), tail)
+        return [_Stretch(0, clean(text[:head])), _Stretch(tail, clean(text[tail:]))]
 
     def _judge(self, comment: Comment, reading: _Reading) -> Prediction:
         truncated = len(comment.text) > self._max_characters
-        text = reading.windows[0][0].text.text
-        language = comment.language or detect_language(text)
-        if not any(stretch.text.text for stretch, _ in reading.windows):
+        if not reading.windows:
+            language = comment.language or "und"
             return Prediction(
                 language=language, sentiment="neutral", confidence=1.0, truncated=truncated
             )
-        calibration = self._calibration
-        feeling = calibration.feeling(reading.logits[:, self._comment]).mean(0)
-        grids: dict[int, WordGrid] = {}
-        labels = self._labels_of(reading, grids)
-        signals = self._signals_of(reading, grids)
+        feeling = self._calibration.feeling(reading.logits[self._comment])
+        finder = _Finder(comment.text, reading, self._calibration)
         return Prediction(
-            language=language,
+            language=comment.language or detect_language(reading.windows[0][0].text.text),
             sentiment=SENTIMENTS[int(feeling.argmax())],
             confidence=_rounded(feeling.max()),
-            labels=tuple(sorted(labels, key=lambda label: -label.confidence)),
-            signals=tuple(sorted(signals, key=lambda signal: -signal.confidence)),
+            labels=self._labels_of(reading, finder),
+            signals=self._signals_of(reading, finder),
             truncated=truncated,
         )
 
-    def _labels_of(self, reading: _Reading, grids: dict[int, WordGrid]) -> list[LabelScore]:
-        rows = [row for _, row in self._labels]
-        presence = self._calibration.presence(reading.logits[:, rows])
-        found = []
-        for position in np.flatnonzero(presence.max(0) > 0.0):
-            term, row = self._labels[position]
-            window = int(presence[:, position].argmax())
-            confidence = float(presence[window, position])
-            if confidence < self._calibration.label_threshold(term.id):
-                continue
-            mood = self._calibration.mood(reading.logits[window, row])
-            found.append(
-                LabelScore(
-                    label=term.id,
-                    area=term.area,
-                    sentiment=SENTIMENTS[int(mood.argmax())],
-                    confidence=_rounded(confidence),
-                    sentiment_confidence=_rounded(mood.max()),
-                    evidence=self._evidence(reading, window, row, grids),
-                    untrained=term.id in self._untrained,
-                )
+    def _labels_of(self, reading: _Reading, finder: _Finder) -> tuple[LabelScore, ...]:
+        logits = reading.logits[self._labels]
+        presence, moods = self._calibration.presence(logits), self._calibration.mood(logits)
+        found = [
+            LabelScore(
+                label=term.id,
+                area=term.area,
+                sentiment=SENTIMENTS[int(mood.argmax())],
+                confidence=_rounded(confidence),
+                sentiment_confidence=_rounded(mood.max()),
+                evidence=finder.evidence(row),
+                untrained=term.id in self._untrained,
             )
-        return found
+            for term, row, confidence, mood in zip(
+                self.taxonomy.labels.values(), self._labels, presence, moods, strict=True
+            )
+            if confidence >= self._calibration.label_threshold(term.id)
+        ]
+        return tuple(sorted(found, key=lambda label: -label.confidence))
 
-    def _signals_of(self, reading: _Reading, grids: dict[int, WordGrid]) -> list[SignalScore]:
-        found = []
-        for term, row in self._signals:
-            presence = self._calibration.warning(reading.logits[:, row])
-            window = int(presence.argmax())
-            confidence = float(presence[window])
-            if confidence >= self._calibration.signal_threshold(term.id):
-                evidence = self._evidence(reading, window, row, grids)
-                found.append(
-                    SignalScore(signal=term.id, confidence=_rounded(confidence), evidence=evidence)
-                )
-        return found
+    def _signals_of(self, reading: _Reading, finder: _Finder) -> tuple[SignalScore, ...]:
+        presence = self._calibration.warning(reading.logits[self._signals])
+        found = [
+            SignalScore(
+                signal=signal, confidence=_rounded(confidence), evidence=finder.evidence(row)
+            )
+            for signal, row, confidence in zip(
+                self.taxonomy.signals, self._signals, presence, strict=True
+            )
+            if confidence >= self._calibration.signal_threshold(signal)
+        ]
+        return tuple(sorted(found, key=lambda signal: -signal.confidence))
 
-    def _evidence(
-        self, reading: _Reading, number: int, row: int, grids: dict[int, WordGrid]
-    ) -> tuple[Evidence, ...]:
-        stretch, window = reading.windows[number]
-        text = stretch.text
-        if number not in grids:
-            grids[number] = WordGrid(window.spans, words(text.text), clauses(text.text))
-        run = grids[number].best_run(
+
+class _Finder:
+    """Finds evidence in one comment; what several rows need of a window is made once."""
+
+    def __init__(self, text: str, reading: _Reading, calibration: Calibration) -> None:
+        self._text = text
+        self._reading = reading
+        self._calibration = calibration
+        self._parts: dict[int, tuple[list[Span], list[Span]]] = {}  # by offset of a stretch
+        self._grids: dict[int, WordGrid] = {}  # by number of a window
+
+    def evidence(self, row: int) -> tuple[Evidence, ...]:
+        """Return the words that carry a row; nothing where its window holds no word."""
+        number = int(self._reading.strongest[row])
+        stretch, window = self._reading.windows[number]
+        if number not in self._grids:
+            self._grids[number] = self._grid(stretch, window)
+        run = self._grids[number].best_run(
             window.evidence[row],
             shift=self._calibration.evidence_shift,
             clause_cost=self._calibration.clause_cost,
         )
         if run is None:
             return ()
-        start, end = text.original_span(*run)
-        start, end, original = start + stretch.offset, end + stretch.offset, text.original
-        words_of_customer = original[start - stretch.offset : end - stretch.offset]
-        return (Evidence(start=start, end=end, text=words_of_customer),)
+        start, end = (stretch.offset + place for place in stretch.text.original_span(*run))
+        return (Evidence(start=start, end=end, text=self._text[start:end]),)
+
+    def _grid(self, stretch: _Stretch, window: Window) -> WordGrid:
+        text = stretch.text.text
+        if stretch.offset not in self._parts:
+            self._parts[stretch.offset] = words(text), clauses(text)
+        of_words, of_clauses = self._parts[stretch.offset]
+        return WordGrid(window.spans, words=of_words, clauses=of_clauses)
 
 
-def _strength(logits: Array) -> Array:
-    """Return how strongly each row speaks in each window [W, R]: the log-odds against its first outcome."""
-    return np.asarray(logits[:, :, 1:].max(-1) - logits[:, :, 0])
+def _chunks(comments: Sequence[Comment]) -> Iterator[Sequence[Comment]]:
+    """Yield parts of the list that have `CHUNK_CHARACTERS` in all, or a single comment."""
+    start = size = 0
+    for place, comment in enumerate(comments):
+        size += len(comment.text)
+        if size > CHUNK_CHARACTERS and place > start:
+            yield comments[start:place]
+            start, size = place, len(comment.text)
+    if start < len(comments):
+        yield comments[start:]
 
 
 def _rounded(probability: float) -> float:
     return round(float(probability), DECIMALS)
 
 
-def _with_untrained(
-    rows: RowTable, untrained: Sequence[str], *, taxonomy: Taxonomy, engine: Engine
-) -> RowTable:
-    """Return the rows with those of untrained labels and signals: shared parts alone, own ones none."""
+def _with_untrained(untrained: Sequence[str], *, taxonomy: Taxonomy, engine: Engine) -> RowTable:
+    """Return the rows with those of untrained labels and signals: the shared parts alone."""
+    rows = engine.rows
     signals = {f"signal:{term.id}": term for term in taxonomy.signals.values()}
     terms = [taxonomy.labels.get(key) or signals[key] for key in untrained]
     encoded = engine.describe([term.described for term in terms])
-    kinds = [1 if key in signals else 0 for key in untrained]
+    kinds = [KINDS.index("signal" if key in signals else "label") for key in untrained]
     queries = np.stack([rows.query_of(vector) for vector in encoded])
     return replace(
         rows,

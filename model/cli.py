@@ -1,12 +1,11 @@
 """The root of the command line. It knows no command: each lives beside the code that it calls.
 
-Commands are found by the entry-point group `echolot.commands` and imported only when called, so that
-`echolot --help` answers in a blink. What the user can mend ends as one line and exit code 2.
+Commands are found by the entry-point group `echolot.commands` and imported only when called, so
+that `echolot --help` answers in a blink. What the user can mend ends as one line and exit code 2.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 from importlib.metadata import EntryPoint, entry_points
 from typing import cast
@@ -20,6 +19,7 @@ GROUP = "echolot.commands"
 EXTRA_OF = {
     "torch": "train",
     "transformers": "train",
+    "scipy": "train",
     "sklearn": "train",
     "onnx": "train",
     "onnxscript": "train",
@@ -45,7 +45,7 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands, without importing one."""
-        return sorted(entry.name for entry in entry_points(group=GROUP))
+        return sorted({entry.name for entry in entry_points(group=GROUP)})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command, or None where there is no such name."""
@@ -82,9 +82,8 @@ def root() -> None:
 def main() -> None:
     """Run the command line; the one place where errors become one line and exit code 2."""
     try:
-        root.main(prog_name="echolot", standalone_mode=False)
-    except click.exceptions.Exit as leaving:
-        sys.exit(leaving.exit_code)
+        # What comes back is the code of a ctx.exit(), else None: commands return nothing.
+        sys.exit(root.main(prog_name="echolot", standalone_mode=False))
     except click.ClickException as problem:
         problem.show()
         sys.exit(problem.exit_code)
@@ -100,10 +99,11 @@ def main() -> None:
     except EcholotError as problem:
         click.echo(f"error: {problem}", err=True)
         sys.exit(2)
-    except BrokenPipeError:
-        # The reader is gone (`| head`): nothing to say, and nothing more to flush at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+    except OSError as problem:
+        if problem.filename is None:  # not about a file that the user named
+            raise
+        click.echo(f"error: {problem.filename}: {problem.strerror}", err=True)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

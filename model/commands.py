@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from model.artifact import read_artifact, read_manifest
+from model.artifact import FILES, read_artifact, read_manifest
+from model.errors import ArtifactError
 from model.registry import list_models, resolve
 from model.taxonomy import LANGUAGES, load_taxonomy
 
@@ -49,15 +50,19 @@ def models() -> None:
 @models.command("list")
 @DATA_DIR
 def list_(data_dir: Path) -> None:
-    """List the models: name, date, languages, labels, size."""
+    """List the models: name, date, languages, labels, size. A damaged one hides no other."""
     rows = [("name", "model", "created", "languages", "labels", "MB")]
     for name, folder in list_models(data_dir=data_dir).items():
-        manifest = read_manifest(folder)
+        try:
+            manifest = read_manifest(folder)
+        except ArtifactError:
+            rows.append((name, f"damaged: see echolot models show {name}", "", "", "", ""))
+            continue
         count = sum(not key.startswith("signal:") for key in manifest["taxonomy"]["terms"])
-        size = sum(file["bytes"] for file in manifest["files"].values()) / 1e6
+        size = sum(manifest["files"][file]["bytes"] for file in FILES) / 1e6
         created = str(manifest.get("created", ""))
         languages = " ".join(manifest["languages"])
-        rows.append((name, str(manifest["name"]), created, languages, str(count), f"{size:.1f}"))
+        rows.append((name, manifest["name"], created, languages, str(count), f"{size:.1f}"))
     _echo_table(rows)
 
 

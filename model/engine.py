@@ -1,8 +1,8 @@
 """Run the network on texts: tokens, windows, batches by token budget, one ONNX Runtime session.
 
 Texts are cleaned text (model/text.py). A text over the token limit is read in overlapping windows.
-Batches hold windows of alike length up to a budget of tokens, since padding is wasted work. What the
-graph answers for a text does not depend on the batch: its activation scales are static.
+Batches hold windows of alike length up to a budget of tokens, since padding is wasted work. What
+the graph answers for a text does not depend on the batch: its activation scales are static.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
-BUDGET_TOKENS = 1024  # padded tokens a batch; benchmarks/ holds how it was chosen
-OVERLAP_TOKENS = 64  # that two windows of a long text share
-CHUNK_TEXTS = 2048  # texts tokenised at a time, to bound memory
+BUDGET_TOKENS = 1024  # padded tokens a batch
+OVERLAP_TOKENS = 64  # that two windows of a long text share: a few sentences
+INPUTS = {"input_ids", "attention_mask", "queries", "own", "bias"}
+OUTPUTS = {"logits", "evidence", "pooled"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,7 @@ class Engine:
             raise ArtifactError(
                 f"{graph}: cannot be loaded ({type(problem).__name__}); fetch or train it again"
             ) from None
+        _check_graph(session, graph, rows)
         try:
             loaded = Tokenizer.from_file(str(tokenizer))
         except Exception:  # tokenizers raises plain Exception
@@ -115,23 +117,10 @@ class Engine:
         )
 
     def windows(self, texts: Sequence[str]) -> list[list[Window]]:
-        """Return the windows of each text, in the order of the texts; most have one."""
-        found: list[list[Window]] = []
-        for start in range(0, len(texts), CHUNK_TEXTS):
-            found += self._windows(texts[start : start + CHUNK_TEXTS])
-        return found
+        """Return the windows of each text, in the order of the texts; most have one.
 
-    def describe(self, texts: Sequence[str]) -> Array:
-        """Return the pooled encodings [texts, W] by which untrained labels are known."""
-        encodings = self._tokenizer.encode_batch(list(texts))
-        pooled = []
-        for encoding in encodings:
-            piece = _Piece(0, encoding.ids[: self._max_tokens], [])
-            (vector,) = self._run([piece], outputs=["pooled"])
-            pooled.append(vector[0])
-        return np.stack(pooled)
-
-    def _windows(self, texts: Sequence[str]) -> list[list[Window]]:
+        All of them are held at once: a caller with more texts than fit in memory calls by parts.
+        """
         encodings = self._tokenizer.encode_batch(list(texts))
         pieces = [piece for n, e in enumerate(encodings) for piece in self._cut(n, e)]
         answers: dict[int, Window] = {}
@@ -146,6 +135,16 @@ class Engine:
             found[piece.text].append(answers[i])
         return found
 
+    def describe(self, texts: Sequence[str]) -> Array:
+        """Return the pooled encodings [texts, W] by which untrained labels are known."""
+        encodings = self._tokenizer.encode_batch(list(texts))
+        pooled = []
+        for encoding in encodings:
+            piece = _Piece(0, encoding.ids[: self._max_tokens], [])
+            (vector,) = self._run([piece], outputs=["pooled"])
+            pooled.append(vector[0])
+        return np.stack(pooled)
+
     def _cut(self, text: int, encoding: Encoding) -> list[_Piece]:
         """Return the windows of an encoding; each begins and ends with the special tokens."""
         ids, spans = encoding.ids, encoding.offsets
@@ -153,7 +152,8 @@ class Engine:
             return [_Piece(text, ids, spans)]
         room = self._max_tokens - 2
         inner = len(ids) - 2
-        starts = [*range(0, inner - room, room - OVERLAP_TOKENS), inner - room]
+        step = room - min(OVERLAP_TOKENS, room // 2)
+        starts = [*range(0, inner - room, step), inner - room]
         return [
             _Piece(
                 text,
@@ -178,6 +178,23 @@ class Engine:
             "bias": self.rows.bias,
         }
         return list(self._session.run(outputs, inputs))
+
+
+def _check_graph(session: InferenceSession, graph: Path, rows: RowTable) -> None:
+    """Raise `ArtifactError` where the graph takes, gives or expects other things than it is fed."""
+    inputs = {value.name: value.shape for value in session.get_inputs()}
+    outputs = {value.name for value in session.get_outputs()}
+    if set(inputs) != INPUTS or outputs != OUTPUTS:
+        raise ArtifactError(
+            f"{graph}: is no graph of this version (inputs {sorted(inputs)}, outputs "
+            f"{sorted(outputs)}); fetch or train it again"
+        )
+    width = rows.queries.shape[1]
+    if inputs["queries"][-1] != width:
+        raise ArtifactError(
+            f"{graph}: takes queries of width {inputs['queries'][-1]}, and labels.npz holds "
+            f"{width}; fetch or train it again"
+        )
 
 
 def _batches(lengths: Sequence[int], *, budget: int) -> Iterator[list[int]]:

@@ -1,8 +1,8 @@
 """The errors of Echolot: each says what, which one, and what would have been right.
 
-Every error that a user or a caller can mend is an `EcholotError`; the command line prints it as one
-line and exits with 2, the API maps it to a status in one place (`serving/app.py`). No error holds the
-text of a comment.
+Every error that a user or a caller can mend is an `EcholotError`; the command line prints it as
+one line and exits with 2, the API maps it to a status in one place. No error holds the text of a
+comment.
 """
 
 from __future__ import annotations

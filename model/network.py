@@ -1,15 +1,15 @@
 """The network: one multilingual encoder and label-wise attention (DESIGN, section 3).
 
 Every label, every signal and the comment as a whole has a query that attends over the token states
-(label attention after Mullenbach et al. 2018, arXiv:1802.05695). From what a query saw, a head that all
-rows of a kind share, plus a small part of the row's own, gives four logits:
+(label attention after Mullenbach et al. 2018, arXiv:1802.05695). From what a query saw, a head that
+all rows of a kind share, plus a small part of the row's own, gives four logits:
 
     label    absent, negative, neutral, positive
     signal   absent, present                      (the other two are not read)
     comment  -, negative, neutral, positive       (the first is not read)
 
-Queries and own parts are inputs of `forward`, so the exported graph knows no label. Only this file and
-what exports it need torch; nothing here is imported when Echolot serves.
+Queries and own parts are inputs of `forward`, so the exported graph knows no label. Only this file
+and training need torch; nothing here is imported when Echolot serves.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-KINDS = ("label", "signal", "comment")
+from model.artifact import KINDS
+
 OUTCOMES = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """`logits` [batch, rows, 4], `attention` and `evidence` (both logits) [batch, rows, tokens]."""
+    """`logits` [batch, rows, 4]; `attention`, `evidence` [batch, rows, tokens], logits as well."""
 
     logits: Tensor
     attention: Tensor
@@ -34,7 +35,7 @@ class Scores:
 
 
 class Network(nn.Module):
-    """Encoder, attention of rows over tokens, and the judge that turns what was seen into logits."""
+    """Encoder, attention of rows over tokens, and what turns the states they saw into logits."""
 
     def __init__(self, encoder: nn.Module, *, width: int, dropout: float = 0.1) -> None:
         super().__init__()
@@ -56,14 +57,14 @@ class Network(nn.Module):
         return found.last_hidden_state  # type: ignore[no-any-return]
 
     def pooled(self, states: Tensor, attention_mask: Tensor) -> Tensor:
-        """Return the mean of the token states [batch, width]: how the text of a label is encoded."""
+        """Return the mean of the token states [batch, width]: how a label's text is encoded."""
         mask = attention_mask[:, :, None].to(states.dtype)
         return (states * mask).sum(1) / mask.sum(1)
 
     def read(
         self, states: Tensor, attention_mask: Tensor, queries: Tensor, own: Tensor, bias: Tensor
     ) -> Scores:
-        """Judge token states by `queries` [rows, width], `own` [rows, width, 4], `bias` [rows, 4]."""
+        """Judge by `queries` [rows, width], `own` [rows, width, 4] and `bias` [rows, 4]."""
         hidden = ((1 - attention_mask) * -1e4)[:, None, :].to(states.dtype)
         attention = self.offer(states) @ (self.seek(queries) * self.scale).T
         attention = attention.transpose(1, 2) + hidden
@@ -82,7 +83,7 @@ class Network(nn.Module):
         own: Tensor,
         bias: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return logits, evidence logits and the pooled states: the outputs of the exported graph."""
+        """Return logits, evidence logits and pooled states: the outputs of the exported graph."""
         states = self.states(input_ids, attention_mask)
         scores = self.read(states, attention_mask, queries, own, bias)
         return scores.logits, scores.evidence, self.pooled(states, attention_mask)
@@ -91,8 +92,8 @@ class Network(nn.Module):
 class Rows(nn.Module):
     """What belongs to each row (label, signal, comment), and what all rows of a kind share.
 
-    `described` [rows, width] is the centred encoding of a row's name and meaning; `query` is its image
-    plus a learnt difference. During training a row's own parts are left out now and then
+    `described` [rows, width] is the centred encoding of a row's name and meaning; the query is its
+    image plus a learnt difference. During training a row's own parts are left out now and then
     (`forget`, a share of rows), so that the shared ones learn to do without: that is what scores a
     label which was never trained.
     """

@@ -1,7 +1,6 @@
 """The values that cross a border: frozen, named, and free of behaviour beyond reading them.
 
-They hold what DESIGN calls the nouns. Turning JSON into them and them into JSON is done here as well,
-once, so that the API and the command line answer with the same words.
+They are the nouns of this house. How they look in JSON is the business of serving.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ PRIORITIES: tuple[Priority, ...] = ("low", "normal", "high", "urgent")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comment:
-    """What a customer wrote. `language` is the client's word (any tag), `score` runs from 0 to 10."""
+    """What a customer wrote; `language` is the client's word (any tag), `score` is 0 to 10."""
 
     id: str
     text: str
@@ -32,7 +31,7 @@ class Comment:
 
     @property
     def segment(self) -> Segment | None:
-        """Return the segment that follows from the score: detractor 0-6, passive 7-8, promoter 9-10."""
+        """Return what follows from the score: detractor 0-6, passive 7-8, promoter 9-10."""
         if self.score is None:
             return None
         if self.score <= 6:
@@ -42,7 +41,7 @@ class Comment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """A run of words of the text as it was sent; offsets count Unicode code points, `end` excluded."""
+    """Words of the text as it was sent; offsets count Unicode code points, `end` excluded."""
 
     start: int
     end: int
@@ -85,7 +84,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """Which team has to act, how soon (hours from receipt), by which rule; `also`: other teams concerned."""
+    """Which team has to act, how soon (hours from receipt), by which rule; `also`: other teams."""
 
     team: str
     priority: Priority

@@ -1,4 +1,7 @@
-"""Which models there are: the shipped one, and folders under `<data dir>/models`."""
+"""Which models there are: the shipped one, and folders under `<data dir>/models`.
+
+A folder whose name begins with a dot is one that is being written.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,8 @@ def list_models(*, data_dir: Path) -> dict[str, Path]:
     found = {}
     if (shipped_folder() / MANIFEST).is_file():
         found[SHIPPED] = shipped_folder()
-    for manifest in sorted((data_dir / "models").glob(f"*/{MANIFEST}")):
-        found[manifest.parent.name] = manifest.parent
+    for manifest in sorted((data_dir / "models").glob(f"[!.]*/{MANIFEST}")):
+        found.setdefault(manifest.parent.name, manifest.parent)
     return found
 
 
@@ -31,11 +34,14 @@ def resolve(name: str | None, *, data_dir: Path) -> Path:
 
     Raises `ArtifactError` where there is none.
     """
-    if name is None:
-        name = SHIPPED
+    name = SHIPPED if name is None else name
     models = list_models(data_dir=data_dir)
     if name in models:
         return models[name]
-    if Path(name).is_dir():
-        return Path(name)
-    raise ArtifactError(f"no model or model folder {name!r}; {suggest(name, models)}")
+    try:
+        folder = Path(name).is_dir()
+    except OSError:  # a name that no file system takes
+        folder = False
+    if not folder:
+        raise ArtifactError(f"no model or model folder {name!r}; {suggest(name, models)}")
+    return Path(name)

@@ -1,7 +1,7 @@
 """Read and check a taxonomy file: areas, labels, signals, sentiments.
 
-Nothing in code names a label. Another company's taxonomy is another file in the same form; it is read
-strictly, and what is wrong is named with the file, the table and the key.
+Nothing in code names a label. Another company's taxonomy is another file in the same form; it is
+read strictly, and what is wrong is named with the file, the table and the key.
 """
 
 from __future__ import annotations
@@ -16,17 +16,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from model.errors import TaxonomyError, suggest
+from model.errors import EcholotError, TaxonomyError, suggest
 from model.records import SENTIMENTS
 
 SHIPPED = Path(str(files("model"))) / "labels.toml"
 LANGUAGES = ("en", "de")
 _ID = re.compile(r"[a-z0-9]+(?:[-_][a-z0-9]+)*")
-_KEYS = {
-    "file": {"version", "sentiments", "areas", "labels", "signals"},
-    "label": {"en", "de", "means", "retired", "replaced_by"},
-    "signal": {"en", "de", "means", "retired", "replaced_by"},
-}
+_FILE_KEYS = {"version", "sentiments", "areas", "labels", "signals"}
+_TERM_KEYS = {*LANGUAGES, "means", "retired", "replaced_by"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,38 +76,34 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
 
 
-def read_toml(path: Path, *, error: type[TaxonomyError] | type[Exception]) -> dict[str, Any]:
-    """Read a TOML file; raise `error` with one line for a missing file, other bytes than UTF-8, or bad TOML."""
+def read_toml(path: Path, *, error: type[EcholotError]) -> dict[str, Any]:
+    """Read a TOML file; raise `error` if it is missing, not UTF-8, or no TOML."""
     try:
-        return tomllib.loads(path.read_bytes().decode("utf-8"))
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except OSError as problem:
         raise error(f"{path}: cannot be read ({problem.strerror or problem})") from None
     except UnicodeDecodeError as problem:
         raise error(f"{path}: is not UTF-8 (byte {problem.start}); save it as UTF-8") from None
-    except (
-        ValueError,
-        RecursionError,
-    ) as problem:  # TOMLDecodeError, over-long integers, deep nesting
+    except (ValueError, RecursionError) as problem:  # bad TOML, over-long integers, deep nesting
         raise error(f"{path}: is not valid TOML: {problem}") from None
 
 
 def load_taxonomy(path: Path | None = None) -> Taxonomy:
     """Read and check a taxonomy file (the shipped one if no path is given).
 
-    Raises `TaxonomyError`: unknown or missing keys, a label outside the areas, bad ids, empty texts.
+    Raises `TaxonomyError`: unknown or missing keys, labels outside the areas, bad ids, empty texts.
     """
     path = path or SHIPPED
     raw = read_toml(path, error=TaxonomyError)
-    _check_keys(raw, _KEYS["file"], where=f"{path}")
+    _check_keys(raw, _FILE_KEYS, where=str(path))
     sentiments = raw.get("sentiments", list(SENTIMENTS))
     if sentiments != list(SENTIMENTS):
         raise TaxonomyError(f"{path}: sentiments must be {list(SENTIMENTS)}, not {sentiments!r}")
     if raw.get("version", 1) != 1:
         raise TaxonomyError(f"{path}: version must be 1, not {raw['version']!r}")
     areas = {
-        area: _names(names, where=f"{path}: [areas] {area}")
+        _checked_id(area, where=f"{path}: [areas]"): _names(names, where=f"{path}: [areas] {area}")
         for area, names in _table(raw, "areas", where=str(path)).items()
-        if _checked_id(area, where=f"{path}: [areas]")
     }
     raw.setdefault("signals", {})
     labels = _terms(raw, "labels", path=path, areas=areas)
@@ -126,19 +119,17 @@ def _terms(
     raw: Mapping[str, Any], kind: str, *, path: Path, areas: Mapping[str, Any] | None
 ) -> dict[str, Term]:
     table = _table(raw, kind, where=str(path))
-    singular = kind.removesuffix("s")
     active: dict[str, Term] = {}
     for term_id, row in table.items():
-        where = f'{path}: [{kind}."{term_id}"]'
+        where = f"{path}: [{kind}.{json.dumps(term_id, ensure_ascii=False)}]"
         if not isinstance(row, dict):
             raise TaxonomyError(f"{where} must be a table with en, de and means")
-        _check_keys(row, _KEYS[singular], where=where)
+        _check_keys(row, _TERM_KEYS, where=where)
         area = _area_of(term_id, areas, where=where)
         if not _retired(row, table, where=where):
-            means = _names(row.get("means"), where=f"{where} means")
-            active[term_id] = Term(
-                id=term_id, area=area, name=_names(row, where=where), means=means
-            )
+            means = _names(row.get("means"), where=f"{where}: means")
+            name = {language: _text(row, language, where=where) for language in LANGUAGES}
+            active[term_id] = Term(id=term_id, area=area, name=name, means=means)
     return active
 
 
@@ -161,24 +152,32 @@ def _retired(row: Mapping[str, Any], table: Mapping[str, Any], *, where: str) ->
         raise TaxonomyError(f"{where}: retired must be true or false, not {retired!r}")
     if successor is not None and not retired:
         raise TaxonomyError(f"{where}: replaced_by needs retired = true")
-    if successor is not None and successor not in table:
-        raise TaxonomyError(f"{where}: replaced_by {successor!r}; {suggest(str(successor), table)}")
+    if successor is not None and (not isinstance(successor, str) or successor not in table):
+        raise TaxonomyError(
+            f"{where}: unknown replaced_by {successor!r}; {suggest(str(successor), table)}"
+        )
     return retired
 
 
 def _names(value: Any, *, where: str) -> dict[str, str]:
-    names = {key: value.get(key) for key in LANGUAGES} if isinstance(value, dict) else {}
-    for language in LANGUAGES:
-        text = names.get(language)
-        if not isinstance(text, str) or not text.strip():
-            raise TaxonomyError(f"{where}: a text for {language!r} is missing or empty")
-    return {key: str(text) for key, text in names.items()}
+    """Return a text for each language out of a table that holds nothing else."""
+    if not isinstance(value, dict):
+        raise TaxonomyError(f"{where} must be a table with {' and '.join(LANGUAGES)}")
+    _check_keys(value, set(LANGUAGES), where=where)
+    return {language: _text(value, language, where=where) for language in LANGUAGES}
 
 
-def _checked_id(name: str, *, where: str) -> bool:
+def _text(table: Mapping[str, Any], language: str, *, where: str) -> str:
+    text = table.get(language)
+    if not isinstance(text, str) or not text.strip():
+        raise TaxonomyError(f"{where}: a text for {language!r} is missing or empty")
+    return text
+
+
+def _checked_id(name: str, *, where: str) -> str:
     if not _ID.fullmatch(name):
         raise TaxonomyError(f"{where}: id {name!r} may hold a-z, 0-9, '-' and '_' only")
-    return True
+    return name
 
 
 def _table(raw: Mapping[str, Any], key: str, *, where: str) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """What a model must beat: a linear SVM on TF-IDF features, trained on the same data.
 
-Words and word pairs, and characters within words (Joachims 1998 for SVMs on text). One classifier for
-each label, for each set of labels that coarse data knows, for each signal, and one for sentiment.
+Words and word pairs, and characters within words (Joachims 1998 for SVMs on text). One classifier
+for each label, for each set of labels that coarse data knows, for each signal, one for sentiment.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -52,17 +53,17 @@ class TfidfScorer:
         groups: set[Group] = {(label,) for label in self._taxonomy.labels}
         groups |= {group for example in examples for group in example.judged}
         for group in sorted(groups):
-            self._groups[group] = self._fit(rows, examples, lambda e, g=group: _present(e, g))
+            self._groups[group] = self._fit(rows, examples, partial(_present, group=group))
         for signal in self._taxonomy.signals:
-            self._signals[signal] = self._fit(rows, examples, lambda e, s=signal: _warned(e, s))
-        chosen = [i for i, e in enumerate(examples) if e.sentiment]
-        if len({examples[i].sentiment for i in chosen}) > 1:
-            truth = [SENTIMENTS.index(examples[i].sentiment) for i in chosen]  # type: ignore[arg-type]
-            self._sentiment = self._machine().fit(rows[chosen], truth)
+            self._signals[signal] = self._fit(rows, examples, partial(_warned, signal=signal))
+        moods = [(i, SENTIMENTS.index(e.sentiment)) for i, e in enumerate(examples) if e.sentiment]
+        if len({mood for _, mood in moods}) > 1:
+            known = rows[[i for i, _ in moods]]
+            self._sentiment = self._machine().fit(known, [mood for _, mood in moods])
         return self
 
     def classify(self, comments: Sequence[Comment]) -> list[Prediction]:
-        """Return one prediction per comment; labels take the comment's sentiment, evidence is none."""
+        """Return one prediction per comment; labels take its sentiment and have no evidence."""
         rows = self._features.transform([clean(comment.text).text for comment in comments])
         found = {
             label: self._decide(self._groups.get((label,)), rows) for label in self._taxonomy.labels
@@ -97,7 +98,7 @@ class TfidfScorer:
         ]
 
     def groups(self, comments: Sequence[Comment]) -> dict[Group, npt.NDArray[np.bool_]]:
-        """Return for each set of labels which comments speak of one of them."""
+        """Return for each set of labels that was learnt which comments speak of one of them."""
         rows = self._features.transform([clean(comment.text).text for comment in comments])
         return {group: self._decide(machine, rows) for group, machine in self._groups.items()}
 
@@ -117,7 +118,7 @@ class TfidfScorer:
         return np.asarray(machine.predict(rows), dtype=bool)
 
 
-def _present(example: Example, group: Group) -> bool | None:
+def _present(example: Example, *, group: Group) -> bool | None:
     """Tell whether a label of the group is present; None where the example does not know."""
     if group in example.judged:
         return example.judged[group]
@@ -126,5 +127,5 @@ def _present(example: Example, group: Group) -> bool | None:
     return False if all(label in example.absent for label in group) else None
 
 
-def _warned(example: Example, signal: str) -> bool | None:
+def _warned(example: Example, *, signal: str) -> bool | None:
     return None if example.signals is None else signal in example.signals

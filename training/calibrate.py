@@ -64,8 +64,8 @@ def fit_evidence(calibration: Calibration, score: Callable[[Calibration], float]
     """Return the calibration with the evidence shift and clause cost that score best."""
     choices = [
         replace(calibration, evidence_shift=shift, clause_cost=cost)
-        for shift in (-1.5, -1.0, -0.5, 0.0, 0.5)
-        for cost in (0.0, 1.0, 2.0, 4.0)
+        for shift in (-3.0, -2.0, -1.5, -1.0, -0.5, 0.0)
+        for cost in (1.0, 4.0, 8.0)
     ]
     scores = [score(choice) for choice in choices]
     best = int(np.argmax(scores))
@@ -103,7 +103,7 @@ def _signal_truth(
 
 
 def _platt(log_odds: Array, truth: npt.NDArray[np.bool_]) -> Scaling:
-    """Return slope and intercept of the greatest likelihood, the identity where one class is missing."""
+    """Return the scaling of the greatest likelihood, the identity where one class is missing."""
     if truth.all() or not truth.any():
         return Scaling()
 
@@ -169,10 +169,12 @@ def _thresholds(
 def _best_threshold(probability: Array, truth: npt.NDArray[np.bool_], *, around: float) -> float:
     """Return the middle of the thresholds within a hair of the best F1, closest to `around`."""
     scores = []
-    for threshold in _GRID:
+    grid: list[float] = _GRID.tolist()
+    for threshold in grid:
         said = probability >= threshold
         hits = int((said & truth).sum())
         scores.append(2 * hits / max(1, int(said.sum()) + int(truth.sum())))
-    good = _GRID[np.array(scores) >= max(scores) - 0.005]
+    good = [t for t, f1 in zip(grid, scores, strict=True) if f1 >= max(scores) - 0.005]
     middle = float(np.median(good))
-    return round(min(good, key=lambda t: (abs(t - middle), abs(t - around))), 3)
+    best = min(good, key=lambda t: (abs(t - middle), abs(t - around)))
+    return round(best, 3)

@@ -1,32 +1,38 @@
-"""`echolot train` and `echolot evaluate`."""
+"""`echolot train` and `echolot evaluate`.
+
+The run file is checked before torch and its kin are imported: that takes seconds.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
-import os
+from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 
 import click
 
-from model.classifier import Classifier
 from model.commands import DATA_DIR
+from model.errors import ConfigError
 from model.registry import resolve
-from training.config import load_run
-from training.evaluate import evaluate as judge
-from training.prepare import read_data, read_taxonomy
-from training.run import train as train_run
+from training.config import check_files, load_run
 
 RUN = click.argument("run", type=click.Path(path_type=Path))
 
 
 def _show_logs() -> None:
+    from transformers.utils import logging as transformers_logging
+
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    for name in ("httpx", "huggingface_hub", "onnxscript", "onnx_ir", "torch.onnx"):
+    for name in ("httpx", "huggingface_hub", "onnxscript", "onnx_ir"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    # Progress bars of libraries that only load what is on disk say nothing that the log does not.
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    # The exporter warns of operators of torchvision, which nothing here has.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    # Loading what is on disk takes a moment; our own bar shows what takes minutes.
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    silence: Callable[[], None] = transformers_logging.disable_progress_bar
+    silence()
 
 
 @click.command()
@@ -34,10 +40,13 @@ def _show_logs() -> None:
 @DATA_DIR
 @click.option("--restart", is_flag=True, help="Begin anew instead of going on from a checkpoint.")
 def train(run: Path, data_dir: Path, restart: bool) -> None:
-    """Fine-tune a model as the file RUN says: checkpoints, artefact, figures, a line in the table of runs.
+    """Fine-tune a model as the file RUN says, judge it, and add its figures to the table of runs.
 
     An interrupted run goes on where it was when it is called again.
     """
+    check_files(load_run(run), file=run)
+    from training.run import train as train_run
+
     _show_logs()
     folder = train_run(run, data_dir=data_dir, restart=restart)
     click.echo(f"model: {folder}")
@@ -54,13 +63,18 @@ def train(run: Path, data_dir: Path, restart: bool) -> None:
 )
 def evaluate(run: Path, data_dir: Path, name: str | None, output: Path | None) -> None:
     """Judge a model on the test data of the file RUN, beside keywords and TF-IDF + SVM."""
-    _show_logs()
     config = load_run(run)
+    if not config.test:
+        raise ConfigError(f"{run}: names no test data; add a [[test]] table with a path")
+    check_files(config, file=run)
+    from model.classifier import Classifier
+    from training.evaluate import evaluate as judge
+    from training.prepare import read_data, read_taxonomy
+
+    _show_logs()
     taxonomy = read_taxonomy(config, folder=run.parent)
     classifier = Classifier.load(resolve(name or config.name, data_dir=data_dir), taxonomy=taxonomy)
     data = read_data(config, folder=run.parent, taxonomy=taxonomy)
-    if not data.test:
-        raise click.UsageError(f"{run} names no test data; add a [[test]] table with a path")
     report = judge(classifier, train=list(chain(*data.train)), test=data.test, taxonomy=taxonomy)
     if output is None:
         click.echo(report.markdown())

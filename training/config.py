@@ -1,7 +1,12 @@
-"""The run file: one strict, frozen TOML file that says all of a training run and travels with its artefact."""
+"""The run file: one strict, frozen TOML file that says all of a training run.
+
+It travels with the artefact that comes of it.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,18 +16,28 @@ from model.errors import ConfigError, suggest
 from model.taxonomy import read_toml
 
 Share = Annotated[float, Field(gt=0, le=1)]
+Name = Annotated[str, Field(min_length=1)]
+_FIRST_LINES = {
+    "name": 'name = "shop-1"',
+    "base": 'base = "intfloat/multilingual-e5-small"',
+    "taxonomy": 'taxonomy = "labels.toml"',
+    "train": "[[train]] with a path",
+    "path": 'path = "comments.jsonl"',
+    "size": "size = 58000",
+}
+_SHOWN = 60  # characters of a wrong value
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class DataSource(_Strict):
-    """A file of labelled comments, in the form of docs/data-format.md; paths count from the run file."""
+    """A file of labelled comments, as in docs/data-format.md; paths count from the run file."""
 
-    path: str
-    mapping: str | None = None
-    ids: str | None = None  # a file with one id a line: only these records are used
+    path: Name
+    mapping: Name | None = None
+    ids: Name | None = None  # a file with one id a line: only these records are used
     share: Share = 1.0  # of its records, drawn anew each epoch
     weight: Annotated[float, Field(gt=0)] = 1.0
 
@@ -42,8 +57,8 @@ class RunConfig(_Strict):
     """One training run. Learning rates are per step of AdamW; lengths are in tokens."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
-    base: str
-    taxonomy: str
+    base: Name
+    taxonomy: Name
     train: Annotated[tuple[DataSource, ...], Field(min_length=1)]
     tune: tuple[DataSource, ...] = ()  # thresholds and calibration; none: a tenth of train
     test: tuple[DataSource, ...] = ()  # judged at the end, used for nothing else
@@ -71,20 +86,44 @@ def load_run(path: Path) -> RunConfig:
     """Read and check a run file. Raises `ConfigError` that names file and key."""
     raw = read_toml(path, error=ConfigError)
     try:
-        return RunConfig.model_validate(raw)
+        # Strict JSON knows lists as TOML does; dates, which it does not know, no key may hold.
+        return RunConfig.model_validate_json(json.dumps(raw, default=lambda date: [str(date)]))
     except ValidationError as problem:
         raise ConfigError(f"{path}: {_first(problem)}") from None
 
 
+def check_files(run: RunConfig, *, file: Path) -> None:
+    """Check that the data files and the taxonomy that a run file names are there.
+
+    Raises `ConfigError` that names run file and key.
+    """
+    for key, path in _named_files(run):
+        if not (file.parent / path).is_file():
+            raise ConfigError(f"{file}: {key} = {path!r}: no such file ({file.parent / path})")
+
+
+def _named_files(run: RunConfig) -> Iterator[tuple[str, str]]:
+    yield "taxonomy", run.taxonomy
+    for kind, sources in (("train", run.train), ("tune", run.tune), ("test", run.test)):
+        for number, source in enumerate(sources):
+            for key in ("path", "mapping", "ids"):
+                if path := getattr(source, key):
+                    yield f"{kind}[{number}].{key}", path
+
+
 def _first(problem: ValidationError) -> str:
     """Return the first fault of a validation as one line, with what would have been right."""
-    fault: Any = problem.errors()[0]
-    key = ".".join(str(part) for part in fault["loc"])
+    # An unknown key comes first: it may be a misspelt one that then is missing.
+    faults: list[Any] = sorted(problem.errors(), key=lambda f: f["type"] != "extra_forbidden")
+    fault = faults[0]
+    place = fault["loc"]
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)[1:]
     if fault["type"] == "extra_forbidden":
-        known = {"train": DataSource, "tune": DataSource, "test": DataSource}
-        owner: type[BaseModel] = known.get(str(fault["loc"][0]), RunConfig)
-        owner = Vocabulary if fault["loc"][0] == "vocabulary" else owner
-        return f"unknown key {key!r}; {suggest(str(fault['loc'][-1]), owner.model_fields)}"
+        # By how deep the key lies: in the file, in [vocabulary], in one of several tables.
+        owners: dict[int, type[BaseModel]] = {1: RunConfig, 2: Vocabulary, 3: DataSource}
+        return f"unknown key {key!r}; {suggest(str(place[-1]), owners[len(place)].model_fields)}"
     if fault["type"] == "missing":
-        return f"key {key!r} is missing"
-    return f"{key} = {fault['input']!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}"
+        return f"key {key!r} is missing; for example {_FIRST_LINES[place[-1]]}"
+    value = repr(fault["input"])
+    shown = value if len(value) <= _SHOWN else f"{value[:_SHOWN]}…"
+    return f"{key} = {shown}: {fault['msg'][0].lower()}{fault['msg'][1:]}"

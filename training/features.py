@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,7 +78,8 @@ class Featurizer:
     def _feature(
         self, example: Example, text: CleanText, ids: list[int], offsets: list[Span]
     ) -> Feature:
-        if len(ids) > self._max_tokens:
+        cut = len(ids) > self._max_tokens
+        if cut:
             ids = [*ids[: self._max_tokens - 1], ids[-1]]
             offsets = [*offsets[: self._max_tokens - 1], (0, 0)]
         labels = [ABSENT if label in example.absent else OPEN for label in self._labels]
@@ -87,7 +88,7 @@ class Featurizer:
         for label, note in example.labels.items():
             row = self._labels.index(label)
             run = token_run(note.evidence, text, offsets) if note.evidence else None
-            if note.evidence and run is None:
+            if note.evidence and run is None and cut:
                 labels[row] = OPEN  # its words lie beyond the cut
                 continue
             labels[row] = SENTIMENTS.index(note.sentiment) + 1 if note.sentiment else PRESENT
@@ -138,21 +139,9 @@ class Featurizer:
             any_weights=torch.tensor([known.weight for _, known in unions]),
         )
 
-    def batches(
-        self, features: Sequence[Feature], *, comments: int, rng: np.random.Generator | None = None
-    ) -> Iterator[Batch]:
-        """Yield batches of `comments`: shuffled and bucketed by length with `rng`, else in order of length."""
-        for chosen in plan([len(feature.ids) for feature in features], comments=comments, rng=rng):
-            yield self.batch([features[i] for i in chosen])
 
-
-def plan(
-    lengths: Sequence[int], *, comments: int, rng: np.random.Generator | None
-) -> list[list[int]]:
+def plan(lengths: Sequence[int], *, comments: int, rng: np.random.Generator) -> list[list[int]]:
     """Return the indices of each batch; batches of alike length waste few tokens on padding."""
-    if rng is None:
-        order = sorted(range(len(lengths)), key=lambda i: lengths[i])
-        return [order[i : i + comments] for i in range(0, len(order), comments)]
     shuffled = rng.permutation(len(lengths)).tolist()
     pool = comments * _POOL_BATCHES
     batches = []
@@ -173,7 +162,7 @@ def token_run(span: Span, text: CleanText, offsets: Sequence[Span]) -> tuple[int
 
 
 def pad_id(tokenizer: Tokenizer) -> int:
-    """Return the id of the padding piece, 0 where the tokenizer has none (the mask hides it anyway)."""
+    """Return the id of the padding piece, 0 where there is none (the mask hides it anyway)."""
     for piece in ("<pad>", "[PAD]"):
         if (found := tokenizer.token_to_id(piece)) is not None:
             return int(found)

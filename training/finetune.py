@@ -6,9 +6,9 @@ the loop needs to go on as if it had never been interrupted, but for the draw of
 
 from __future__ import annotations
 
+import hashlib
 import logging
-import os
-import random
+import pickle
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,6 +30,7 @@ from training.features import Batch, Feature, Featurizer, plan
 from training.loss import total_loss
 
 log = logging.getLogger(__name__)
+CHECKPOINT = "checkpoint.pt"
 CHECKPOINT_SECONDS = 240  # at most this much work is lost by an interruption
 DESCRIBE_STEPS = 50  # the encodings of the labels' texts follow the encoder this often
 LOG_STEPS = 25
@@ -95,12 +96,15 @@ def choose_device(name: str) -> torch.device:
 def build_learner(
     run: RunConfig, *, encoder: Path, tokenizer: Tokenizer, taxonomy: Taxonomy
 ) -> Learner:
-    """Return a fresh learner: pretrained encoder, untrained heads, rows described by their texts."""
+    """Return a fresh learner: pretrained encoder, untrained heads, rows described by texts.
+
+    Raises `ConfigError` where the encoder or the device cannot do what the run asks for.
+    """
     torch.manual_seed(run.seed)
-    random.seed(run.seed)
     if run.threads:
         torch.set_num_threads(run.threads)
     config = AutoConfig.from_pretrained(encoder)
+    _check_length(run, config)
     for key in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
         if hasattr(config, key):
             setattr(config, key, run.dropout if key.startswith("hidden") else 0.0)
@@ -124,6 +128,16 @@ def build_learner(
     )
     learner.describe()
     return learner
+
+
+def _check_length(run: RunConfig, config: Any) -> None:
+    positions = getattr(config, "max_position_embeddings", run.max_tokens)
+    # RoBERTa and its kin count positions from the padding piece on.
+    room = positions - (config.pad_token_id + 1 if "roberta" in config.model_type else 0)
+    if run.max_tokens > room:
+        raise ConfigError(
+            f"max_tokens = {run.max_tokens}: the encoder {run.base} reads at most {room}"
+        )
 
 
 def parameter_groups(run: RunConfig, learner: Learner) -> list[dict[str, Any]]:
@@ -173,13 +187,14 @@ class Trainer:
         self.learner = learner
         self.featurizer = featurizer
         self.train = train
-        self.checkpoint = folder / "checkpoint.pt"
+        self.checkpoint = folder / CHECKPOINT
+        self.data = hashlib.sha256(repr((learner.texts, train)).encode()).hexdigest()
         self.steps_an_epoch = len(self._plan(0))
         self.total_steps = self.steps_an_epoch * run.epochs
         self.optimizer = torch.optim.AdamW(parameter_groups(run, learner))
         self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._rate)
         self.step = 0
-        self.dtype = self._choose_dtype()
+        self.dtype: torch.dtype | None = None
 
     def _rate(self, step: int) -> float:
         warmup = max(1, int(self.total_steps * self.run.warmup))
@@ -188,7 +203,7 @@ class Trainer:
         return max(0.0, (self.total_steps - step) / max(1, self.total_steps - warmup))
 
     def _plan(self, epoch: int) -> list[list[Feature]]:
-        """Return the batches of an epoch: the same for the same seed, so a run can go on inside it."""
+        """Return the batches of an epoch: the same for the same seed, to go on inside it."""
         rng = np.random.default_rng([self.run.seed, epoch])
         drawn: list[Feature] = []
         for source, features in zip(self.run.train, self.train, strict=True):
@@ -199,7 +214,7 @@ class Trainer:
         return [[drawn[i] for i in batch] for batch in chosen]
 
     def _choose_dtype(self) -> torch.dtype | None:
-        """Return bfloat16 where it is faster: on accelerators, and on CPUs where a trial says so."""
+        """Return bfloat16 where it is faster: on accelerators, and where a trial says so."""
         if self.learner.device.type == "cuda":
             return torch.bfloat16
         batch = self.featurizer.batch(max(self._plan(0)[:5], key=lambda b: len(b[0].ids)))
@@ -224,8 +239,19 @@ class Trainer:
         )
 
     def fit(self) -> None:
-        """Train until the last epoch; goes on from a checkpoint if there is one."""
+        """Train until the last epoch; goes on from a checkpoint if there is one.
+
+        Raises `ConfigError` for a checkpoint that is damaged, or of another run file or other data.
+        """
         self._resume()
+        if self.step < self.total_steps:
+            self._train()
+        self.learner.network.eval()
+        self.learner.rows.eval()
+        self.learner.describe()
+
+    def _train(self) -> None:
+        self.dtype = self._choose_dtype()
         self.learner.network.train()
         self.learner.rows.train()
         saved = time.monotonic()
@@ -249,9 +275,6 @@ class Trainer:
                         saved = time.monotonic()
                 log.info("epoch %d of %d, loss %.3f", epoch + 1, self.run.epochs, np.mean(losses))
         self._save()
-        self.learner.network.eval()
-        self.learner.rows.eval()
-        self.learner.describe()
 
     def _advance(self, batch: Batch) -> float:
         if self.step and self.step % DESCRIBE_STEPS == 0:
@@ -269,6 +292,7 @@ class Trainer:
     def _save(self) -> None:
         state = {
             "run": self.run.model_dump_json(),
+            "data": self.data,
             "step": self.step,
             "learner": self.learner.state(),
             "optimizer": self.optimizer.state_dict(),
@@ -276,20 +300,36 @@ class Trainer:
         }
         scratch = self.checkpoint.with_suffix(".new")
         torch.save(state, scratch)
-        os.replace(scratch, self.checkpoint)
+        scratch.replace(self.checkpoint)
         log.info("checkpoint at step %d", self.step)
 
     def _resume(self) -> None:
         if not self.checkpoint.is_file():
             return
-        state = torch.load(self.checkpoint, map_location=self.learner.device, weights_only=True)
+        state = self._load()
         if state["run"] != self.run.model_dump_json():
             raise ConfigError(
-                f"{self.checkpoint.parent}: holds a checkpoint of another run file; "
-                "give this run another name, or pass --restart"
+                f"{self.checkpoint}: is of another run file; give this run another name, "
+                "or pass --restart to begin anew"
+            )
+        if state.get("data", self.data) != self.data:
+            raise ConfigError(
+                f"{self.checkpoint}: is of other data or another taxonomy; give this run another "
+                "name, or pass --restart to begin anew"
             )
         self.learner.restore(state["learner"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
         self.step = state["step"]
         log.info("going on from step %d", self.step)
+
+    def _load(self) -> dict[str, Any]:
+        try:
+            state: dict[str, Any] = torch.load(
+                self.checkpoint, map_location=self.learner.device, weights_only=True
+            )
+        except (OSError, EOFError, RuntimeError, pickle.UnpicklingError):
+            raise ConfigError(
+                f"{self.checkpoint}: cannot be read, it was cut short; pass --restart to begin anew"
+            ) from None
+        return state

@@ -76,7 +76,7 @@ class Metrics:
     evidence: Share = field(default_factory=Share)
 
     def summary(self) -> dict[str, Any]:
-        """Return the figures as plain values, rounded; kinds that were never judged are left out."""
+        """Return the figures, rounded; kinds that were never judged are left out."""
         figures: dict[str, Any] = {"comments": self.comments}
         if _cases(self.labels):
             figures["label_micro_f1"] = micro(self.labels).f1

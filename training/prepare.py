@@ -7,7 +7,7 @@ import json
 import logging
 import lzma
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -47,7 +47,10 @@ class Data:
 
 
 def read_data(run: RunConfig, *, folder: Path, taxonomy: Taxonomy) -> Data:
-    """Read all data of a run; paths count from `folder`, where the run file lies."""
+    """Read all data of a run; paths count from `folder`, where the run file lies.
+
+    Raises `DataError` for a file that breaks the rules, `ConfigError` where nothing is left.
+    """
 
     def read(source: DataSource) -> list[Example]:
         mapping = None
@@ -59,21 +62,30 @@ def read_data(run: RunConfig, *, folder: Path, taxonomy: Taxonomy) -> Data:
         return _chosen(examples, folder / source.ids) if source.ids else examples
 
     test = [example for source in run.test for example in read(source)]
-    tune = [example for source in run.tune for example in read(source)]
+    tune = [example for source in run.tune for example in _worded(read(source))]
     tune = without_repeats(tune, held_out=test)
-    sources = [read(source) for source in run.train]
+    if run.tune and not tune:
+        raise ConfigError("tune: no comment is left once those of test are out")
+    sources = [_worded(read(source)) for source in run.train]
     # Full annotations first, so that of two annotations of one text the full one wins.
-    tagged = [
-        replace(e, properties={**e.properties, "_source": i})
-        for i, s in enumerate(sources)
-        for e in s
-    ]
-    kept = without_repeats(sorted(tagged, key=lambda e: not e.is_full), held_out=[*tune, *test])
+    ordered = sorted(chain(*sources), key=lambda example: not example.is_full)
+    kept = without_repeats(ordered, held_out=[*tune, *test])
     if not tune:
         kept, tune = _split(kept)
-    train = tuple([e for e in kept if e.properties["_source"] == i] for i in range(len(sources)))
+    if not kept:
+        raise ConfigError("train: no comment is left once those of tune and test are out")
+    place = {id(example): number for number, example in enumerate(kept)}
+    train = tuple(
+        sorted((e for e in source if id(e) in place), key=lambda e: place[id(e)])
+        for source in sources
+    )
     log.info("train %s, tune %d, test %d", [len(part) for part in train], len(tune), len(test))
     return Data(train, tune, test)
+
+
+def _worded(examples: Sequence[Example]) -> list[Example]:
+    """Return the examples that say something: what an empty text is answered is not learnt."""
+    return [example for example in examples if clean(example.text).text]
 
 
 def _chosen(examples: Sequence[Example], file: Path) -> list[Example]:
@@ -91,7 +103,8 @@ def _chosen(examples: Sequence[Example], file: Path) -> list[Example]:
 
 def _split(examples: Sequence[Example]) -> tuple[list[Example], list[Example]]:
     """Set aside a tenth by the digest of the text: the same one in every run."""
-    tune, rest = [], []
+    tune: list[Example] = []
+    rest: list[Example] = []
     for example in examples:
         digest = hashlib.sha256(text_key(example.text).encode("utf-8", "surrogatepass")).digest()
         (tune if digest[0] < 256 * TUNE_SHARE else rest).append(example)
@@ -104,7 +117,10 @@ def read_taxonomy(run: RunConfig, *, folder: Path) -> Taxonomy:
 
 
 def prepare_encoder(run: RunConfig, *, folder: Path, cache: Path) -> Path:
-    """Return the folder of the run's encoder, its vocabulary cut if the run says so (kept in `cache`)."""
+    """Return the folder of the run's encoder, its vocabulary cut if the run says so.
+
+    Both are kept in `cache`. Raises `ConfigError` where there is no such encoder or text file.
+    """
     base = str(folder / run.base) if (folder / run.base / "config.json").is_file() else run.base
     source = find_encoder(base, cache=cache)
     if run.vocabulary is None:
@@ -137,11 +153,10 @@ def _texts(file: Path) -> Iterator[str]:
         for _, record in read_records(file):
             yield clean(record["text"]).text
         return
-    opened = (
-        lzma.open(file, "rt", encoding="utf-8")
-        if file.suffix == ".xz"
-        else file.open(encoding="utf-8")
-    )
-    with opened as lines:
-        for line in lines:
-            yield from line.rstrip("\n").split("\t")
+    opener = lzma.open if file.suffix == ".xz" else open
+    try:
+        with opener(file, "rt", encoding="utf-8") as lines:
+            for line in lines:
+                yield from str(line).rstrip("\n").split("\t")
+    except (OSError, EOFError, lzma.LZMAError, UnicodeDecodeError):
+        raise DataError(f"{file}: cannot be read as UTF-8 text (.xz: compressed by xz)") from None

@@ -1,8 +1,7 @@
-"""The last step of a run: manifest and model card, and the artefact put where the registry finds it."""
+"""The last step of a run: manifest, model card, and the artefact put where the registry looks."""
 
 from __future__ import annotations
 
-import os
 import shutil
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -49,6 +48,7 @@ def manifest_of(
 def write_card(folder: Path, *, manifest: dict[str, Any], report: str) -> None:
     """Write the model card: where the model comes from, its figures, what it cannot do."""
     run, data, parity = manifest["run"], manifest["data"], manifest["parity"]
+    made = f"`{run['base']}`, {run['epochs']} epochs, seed {run['seed']}"
     sources = "\n".join(
         f"- `{Path(source['path']).parent.name}/{Path(source['path']).name}`: "
         f"{source['examples']} comments"
@@ -57,7 +57,7 @@ def write_card(folder: Path, *, manifest: dict[str, Any], report: str) -> None:
     )
     card = f"""# {manifest["name"]}
 
-Made {manifest["created"]} by `echolot train` from `{run["base"]}`, {run["epochs"]} epochs, seed {run["seed"]}.
+Made {manifest["created"]} by `echolot train` from {made}.
 Languages: {", ".join(manifest["languages"])}; text in others is flagged for review.
 Taxonomy {manifest["taxonomy"]["fingerprint"]}, data {data["fingerprint"]}.
 
@@ -71,23 +71,25 @@ machine-labelled, and for the licences.
 
 ## Figures
 
-`coarse`: comments whose annotators knew only wider labels; a set of ours counts as found where one of
-its labels is. `tfidf-svm` learnt from the same training data, `keywords` are the shipped word lists.
+`coarse`: comments whose annotators knew only wider labels; a set of ours counts as found where one
+of its labels is. `tfidf-svm` learnt from the same training data and is judged by its labels as the
+model is; `tfidf-svm for sets` has machines of its own for just the sets that the coarse data knows.
+`keywords` are the shipped word lists.
 
 {report}
 ## Exported
 
 int8 with static activation scales. Against torch in float32 a probability moves by
 {parity["int8_probability_mean"]:.4f} on average and {parity["int8_probability_max"]:.3f} at most;
-{parity["int8_decisions_changed"]:.2%} of decisions at .5 change. The float graph differs from torch by
-{parity["float_logit_max"]:.6f} in a logit at most.
+{parity["int8_decisions_changed"]:.2%} of decisions at .5 change. The float graph differs from torch
+by {parity["float_logit_max"]:.6f} in a logit at most.
 
 ## What it cannot do
 
 - It reads one comment at a time and knows nothing of the order, the customer or the product.
 - Irony, quotes of others and comparisons with other companies are often misread.
-- Labels with few cases in the tables above are the least sure; a figure over fewer than twenty cases
-  may be off by ten points and more.
+- Labels with few cases in the tables above are the least sure; a figure over fewer than twenty
+  cases may be off by ten points and more.
 - It was labelled by language models that read each comment by written rules, not by several people.
 - Confidence is calibrated on comments like those of its tuning data; other trades may differ.
 """
@@ -95,13 +97,14 @@ int8 with static activation scales. Against torch in float32 a probability moves
 
 
 def publish(built: Path, *, models: Path, name: str, manifest: dict[str, Any]) -> Path:
-    """Write the manifest and move the folder to `models/name`, replacing an older one; return it."""
+    """Write the manifest and copy the folder to `models/name`, replacing an older one."""
     write_artifact(built, manifest)
     target = models / name
     models.mkdir(parents=True, exist_ok=True)
-    fresh = models / f".{name}.new"
+    # Beside `models`, not in it: half a copy is never taken for a model.
+    fresh = models.parent / f"{name}.new"
     shutil.rmtree(fresh, ignore_errors=True)
     shutil.copytree(built, fresh)
     shutil.rmtree(target, ignore_errors=True)
-    os.replace(fresh, target)
+    fresh.replace(target)
     return target

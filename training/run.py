@@ -1,4 +1,4 @@
-"""One training run from its file to its artefact: data, fine-tuning, export, calibration, figures."""
+"""One training run from its file to its artefact: data, fine-tuning, export, calibration."""
 
 from __future__ import annotations
 
@@ -17,17 +17,16 @@ from safetensors.torch import save_file
 from model.artifact import write_artifact
 from model.calibration import Calibration
 from model.classifier import Classifier
-from model.errors import ConfigError
-from model.taxonomy import SHIPPED, Taxonomy
+from model.taxonomy import Taxonomy
 from model.text import clean
 from training.calibrate import fit_calibration, fit_evidence
-from training.config import RunConfig, load_run
+from training.config import RunConfig, check_files, load_run
 from training.corpus import Example
 from training.encoder import load_tokenizer
 from training.evaluate import MODEL, Report, comments_of, evaluate, evidence_score
 from training.export import export
 from training.features import Featurizer
-from training.finetune import Learner, Trainer, build_learner
+from training.finetune import CHECKPOINT, Learner, Trainer, build_learner
 from training.prepare import Data, prepare_encoder, read_data, read_taxonomy
 from training.publish import manifest_of, publish, write_card
 
@@ -59,13 +58,12 @@ _COLUMNS = (
 def train(path: Path, *, data_dir: Path, restart: bool = False) -> Path:
     """Run the file at `path` to its end and return the folder of the model.
 
-    Checkpoints, log and weights stay in `<data dir>/runs/<name>`; a run that was interrupted goes on
-    from there. Raises `EcholotError` for whatever the user can mend.
+    Checkpoints, log and weights stay in `<data dir>/runs/<name>`; a run that was interrupted goes
+    on from there. Raises `EcholotError` for whatever the user can mend.
     """
     run, folder = load_run(path), path.parent
+    check_files(run, file=path)
     work = data_dir / "runs" / run.name
-    if restart:
-        shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True, exist_ok=True)
     log_file = logging.FileHandler(work / "run.log", encoding="utf-8")
     log_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
@@ -75,6 +73,8 @@ def train(path: Path, *, data_dir: Path, restart: bool = False) -> Path:
         taxonomy = read_taxonomy(run, folder=folder)
         data = read_data(run, folder=folder, taxonomy=taxonomy)
         encoder = prepare_encoder(run, folder=folder, cache=data_dir)
+        if restart:
+            (work / CHECKPOINT).unlink(missing_ok=True)
         learner = fit(run, data=data, encoder=encoder, taxonomy=taxonomy, work=work)
         built, report = build(
             run,
@@ -101,10 +101,6 @@ def fit(run: RunConfig, *, data: Data, encoder: Path, taxonomy: Taxonomy, work: 
     learner = build_learner(run, encoder=encoder, tokenizer=tokenizer, taxonomy=taxonomy)
     featurizer = Featurizer(tokenizer, taxonomy, max_tokens=run.max_tokens)
     features = [featurizer.features(part) for part in data.train]
-    if not any(features):
-        raise ConfigError(
-            f"run {run.name}: no comment is left to train on once tune and test are out"
-        )
     Trainer(run, learner=learner, featurizer=featurizer, train=features, folder=work).fit()
     state = learner.state()
     tensors = {
@@ -135,8 +131,8 @@ def build(
         built,
         tokenizer=tokenizer,
         taxonomy=taxonomy,
-        taxonomy_file=folder / run.taxonomy if run.taxonomy else SHIPPED,
-        texts=[clean(example.text).text for example in train_examples if example.text.strip()],
+        taxonomy_file=folder / run.taxonomy,
+        texts=[clean(example.text).text for example in train_examples],
         max_tokens=run.max_tokens,
     )
     described: dict[str, Any] = {
@@ -174,7 +170,10 @@ def build(
 def calibrate(
     built: Path, manifest: dict[str, Any], *, tune: list[Example], taxonomy: Taxonomy
 ) -> Calibration:
-    """Return the calibration of the exported graph as it will serve."""
+    """Return the calibration of the exported graph as it will serve; without data, none."""
+    if not tune:
+        log.warning("nothing to tune on: probabilities are not calibrated, thresholds are .5")
+        return Calibration()
     logits = Classifier.load(built, taxonomy=taxonomy).logits(comments_of(tune))
     calibration = fit_calibration(logits, tune, taxonomy=taxonomy)
     if not any(note.evidence for example in tune for note in example.labels.values()):

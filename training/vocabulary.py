@@ -1,8 +1,8 @@
 """Cut an encoder's vocabulary to the pieces that the wanted languages need.
 
-A unigram tokenizer (Kudo 2018, arXiv:1804.10959) picks the segmentation with the highest sum of piece
-scores. Taking away pieces that no best segmentation uses changes nothing, so for every text whose
-pieces are all kept the cut tokenizer gives the same pieces and the encoder the same vectors.
+A unigram tokenizer (Kudo 2018, arXiv:1804.10959) picks the segmentation with the highest sum of
+piece scores. Taking away pieces that no best segmentation uses changes nothing, so for every text
+whose pieces are all kept the cut tokenizer gives the same pieces and the encoder the same vectors.
 
 Kept are, in this order: special pieces; every piece that the given texts use; single characters of
 Latin script, digits, punctuation and emoji; then the Latin-script pieces with the highest scores.
@@ -54,7 +54,7 @@ def is_latin(piece: str) -> bool:
 def kept_pieces(
     vocabulary: list[tuple[str, float]], counts: npt.NDArray[np.int64], *, size: int
 ) -> list[int]:
-    """Return the ids of the pieces to keep, rising. Raises `ConfigError` where `size` is too small."""
+    """Return the ids of the pieces to keep, rising. Raises `ConfigError` if `size` is too small."""
     must = {i for i, (piece, _) in enumerate(vocabulary) if piece in SPECIAL}
     must |= {int(i) for i in np.flatnonzero(counts) if i < len(vocabulary)}
     latin = [i for i, (piece, _) in enumerate(vocabulary) if i not in must and is_latin(piece)]

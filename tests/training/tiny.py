@@ -1,5 +1,7 @@
 """A tiny encoder, a taxonomy that is none of ours, and comments for it: a whole run in seconds."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
 
@@ -8,6 +10,7 @@ from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers, 
 from tokenizers.models import Unigram
 from tokenizers.trainers import UnigramTrainer
 from transformers import BertConfig, BertModel
+from transformers.utils.logging import disable_progress_bar
 
 TAXONOMY = """
 version = 1
@@ -49,14 +52,16 @@ actions = ["apologise"]
 team = "desk"
 priority = "low"
 due_hours = 72
-actions = []
+actions = ["apologise"]
 """
 
 SAID = {
     "room.clean": {"positive": ["blitzsauber", "very clean"], "negative": ["dreckig", "filthy"]},
     "room.noise": {"positive": ["himmlisch ruhig", "so quiet"], "negative": ["laut", "noisy"]},
-    "food.breakfast": {"positive": ["Frühstück lecker", "great breakfast"],
-                       "negative": ["Frühstück kalt", "cold breakfast"]},
+    "food.breakfast": {
+        "positive": ["Frühstück lecker", "great breakfast"],
+        "negative": ["Frühstück kalt", "cold breakfast"],
+    },
 }
 PEST = {"de": "Kakerlaken im Bad", "en": "mice in the bathroom"}
 GERMAN, ENGLISH = 0, 1
@@ -92,7 +97,9 @@ def comments(count: int) -> list[dict]:
     return rows
 
 
-def write_encoder(folder: Path, texts: list[str], *, width: int = 32) -> Path:
+def write_encoder(
+    folder: Path, texts: list[str], *, width: int = 32, vocabulary: int = 400
+) -> Path:
     """Write an untrained two-layer encoder with a unigram tokenizer learnt from `texts`."""
     folder.mkdir(parents=True)
     tokenizer = Tokenizer(Unigram())
@@ -102,7 +109,7 @@ def write_encoder(folder: Path, texts: list[str], *, width: int = 32) -> Path:
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
     trainer = UnigramTrainer(
-        vocab_size=400,
+        vocab_size=vocabulary,
         special_tokens=["<s>", "<pad>", "</s>", "<unk>"],
         unk_token="<unk>",
         show_progress=False,
@@ -113,6 +120,7 @@ def write_encoder(folder: Path, texts: list[str], *, width: int = 32) -> Path:
     )
     tokenizer.save(str(folder / "tokenizer.json"))
     torch.manual_seed(0)
+    disable_progress_bar()
     config = BertConfig(
         vocab_size=tokenizer.get_vocab_size(),
         hidden_size=width,
@@ -128,8 +136,11 @@ def write_encoder(folder: Path, texts: list[str], *, width: int = 32) -> Path:
 def write_project(folder: Path, *, epochs: int = 12, count: int = 240) -> Path:
     """Write everything that a run needs to `folder`; return its run file."""
     rows = comments(count)
-    parts = {"train": rows[: count * 2 // 3], "tune": rows[count * 2 // 3 : count * 5 // 6],
-             "test": rows[count * 5 // 6 :]}
+    parts = {
+        "train": rows[: count * 2 // 3],
+        "tune": rows[count * 2 // 3 : count * 5 // 6],
+        "test": rows[count * 5 // 6 :],
+    }
     for name, part in parts.items():
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in part)
         (folder / f"{name}.jsonl").write_text(lines, "utf-8")

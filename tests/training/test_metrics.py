@@ -1,0 +1,136 @@
+import pytest
+
+from model.records import Evidence, LabelScore, Prediction, SignalScore
+from training.corpus import Example, LabelNote
+from training.metrics import Tally, by_language, character_f1, judge, macro, micro
+
+CLEAN, NOISE, MEAL = "room.clean", "room.noise", "food.breakfast"
+
+
+def example(*notes, language="de", sentiment="negative", signals=frozenset(), **more):
+    labels = {label: LabelNote(sentiment=mood, evidence=span) for label, mood, span in notes}
+    return Example(
+        id="x",
+        text="x" * 40,
+        language=language,
+        sentiment=sentiment,
+        labels=labels,
+        absent=frozenset({CLEAN, NOISE, MEAL}) - set(labels),
+        signals=signals,
+        **more,
+    )
+
+
+def said(*labels, sentiment="negative", signals=()):
+    return Prediction(
+        language="de",
+        sentiment=sentiment,
+        confidence=0.9,
+        labels=tuple(
+            LabelScore(
+                label=label,
+                area=label.split(".")[0],
+                sentiment=mood,
+                confidence=0.9,
+                sentiment_confidence=0.9,
+                evidence=(Evidence(start=span[0], end=span[1], text="…"),) if span else (),
+            )
+            for label, mood, span in labels
+        ),
+        signals=tuple(SignalScore(signal=signal, confidence=0.9) for signal in signals),
+    )
+
+
+@pytest.fixture
+def taxonomy(parts):
+    return parts.taxonomy
+
+
+def test_figures_of_three_comments_are_what_a_hand_count_says(taxonomy):
+    examples = [
+        example(
+            (CLEAN, "negative", (0, 10)), (MEAL, "positive", None), signals=frozenset({"pest"})
+        ),
+        example((NOISE, "positive", (5, 15)), sentiment="positive"),
+        example(sentiment="neutral"),
+    ]
+    predictions = [
+        said((CLEAN, "negative", (5, 15)), (MEAL, "negative", None), signals=["pest"]),
+        said((CLEAN, "negative", None), sentiment="positive"),
+        said((MEAL, "positive", None), sentiment="negative", signals=["pest"]),
+    ]
+    metrics = judge(examples, predictions, taxonomy=taxonomy)
+    assert metrics.labels[CLEAN] == Tally(hits=1, false=1, missed=0)
+    assert metrics.labels[NOISE] == Tally(hits=0, false=0, missed=1)
+    assert metrics.labels[MEAL] == Tally(hits=1, false=1, missed=0)
+    assert metrics.with_sentiment == Tally(hits=1, false=3, missed=2)
+    assert metrics.areas["room"] == Tally(hits=2, false=0, missed=0)
+    assert metrics.areas["food"] == Tally(hits=1, false=1, missed=0)
+    assert metrics.summary() == {
+        "comments": 3,
+        "label_micro_f1": round(4 / 7, 4),
+        "label_precision": 0.5,
+        "label_recall": round(2 / 3, 4),
+        "label_macro_f1": 0.0,  # no label has five cases
+        "label_sentiment_micro_f1": round(2 / 7, 4),
+        "area_micro_f1": round(6 / 7, 4),
+        "sentiment_accuracy": round(2 / 3, 4),
+        "clear_sentiment_accuracy": 1.0,
+        "signal_micro_f1": round(2 / 3, 4),
+        "evidence_character_f1": 0.5,
+    }
+
+
+def test_what_is_not_annotated_is_not_judged(taxonomy):
+    bare = Example(id="x", text="hm", language="de")
+    metrics = judge([bare], [said((CLEAN, "negative", None), signals=["pest"])], taxonomy=taxonomy)
+    assert metrics.summary() == {"comments": 1}
+
+
+def test_a_label_whose_sentiment_is_open_is_judged_without_it(taxonomy):
+    metrics = judge(
+        [example((CLEAN, None, None))], [said((CLEAN, "positive", None))], taxonomy=taxonomy
+    )
+    assert metrics.labels[CLEAN] == Tally(hits=1)
+    assert metrics.with_sentiment == Tally()
+
+
+def test_coarse_comments_are_judged_by_sets_of_labels_alone(taxonomy):
+    groups = {(CLEAN, NOISE): True, (MEAL,): False}
+    coarse = Example(id="c", text="x", language="en", judged=groups, absent=frozenset({MEAL}))
+    prediction = said((NOISE, "negative", None), (MEAL, "negative", None))
+    metrics = judge([coarse], [prediction], taxonomy=taxonomy)
+    assert metrics.labels == {}
+    assert metrics.coarse == {f"{CLEAN} | {NOISE}": Tally(hits=1), MEAL: Tally(false=1)}
+    assert metrics.summary()["coarse_micro_f1"] == round(2 / 3, 4)
+
+
+def test_languages_are_counted_apart(taxonomy):
+    examples = [example((CLEAN, "negative", None), language=tag) for tag in ("en", "de", "de")]
+    predictions = [said((CLEAN, "negative", None)), said(), said((CLEAN, "negative", None))]
+    found = by_language(examples, predictions, taxonomy=taxonomy)
+    assert {tag: metrics.comments for tag, metrics in found.items()} == {"de": 2, "en": 1}
+    assert found["de"].labels[CLEAN] == Tally(hits=1, missed=1)
+    assert found["en"].labels[CLEAN] == Tally(hits=1)
+
+
+def test_a_macro_average_leaves_out_what_has_fewer_than_five_cases():
+    tallies = {"a": Tally(hits=5), "b": Tally(hits=3, false=2, missed=2), "c": Tally(missed=4)}
+    assert macro(tallies) == pytest.approx((1 + 6 / 10) / 2)
+    assert macro({}) == 0
+    assert micro(tallies) == Tally(hits=8, false=2, missed=6)
+
+
+@pytest.mark.parametrize(
+    ("spans", "true", "f1"),
+    [
+        ([(0, 10)], (0, 10), 1.0),
+        ([(0, 4)], (6, 10), 0.0),
+        ([(0, 5)], (0, 10), 2 * 5 / 15),
+        ([(0, 2), (8, 10)], (0, 10), 2 * 4 / 14),
+        ([(0, 6), (4, 10)], (0, 10), 1.0),
+        ([], (0, 10), 0.0),
+    ],
+)
+def test_the_f1_of_characters_counts_each_once(spans, true, f1):
+    assert character_f1(spans, true) == pytest.approx(f1)
