@@ -58,6 +58,7 @@ class RunConfig(_Strict):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
     base: Name
+    start: Name | None = None  # weights.safetensors of an earlier run, to go on from
     taxonomy: Name
     train: Annotated[tuple[DataSource, ...], Field(min_length=1)]
     tune: tuple[DataSource, ...] = ()  # thresholds and calibration; none: a tenth of train
@@ -104,6 +105,8 @@ def check_files(run: RunConfig, *, file: Path) -> None:
 
 def _named_files(run: RunConfig) -> Iterator[tuple[str, str]]:
     yield "taxonomy", run.taxonomy
+    if run.start:
+        yield "start", run.start
     for kind, sources in (("train", run.train), ("tune", run.tune), ("test", run.test)):
         for number, source in enumerate(sources):
             for key in ("path", "mapping", "ids"):

@@ -12,11 +12,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 
 from model.artifact import write_artifact
 from model.calibration import Calibration
 from model.classifier import Classifier
+from model.errors import ConfigError
 from model.taxonomy import Taxonomy
 from model.text import clean
 from training.calibrate import fit_calibration, fit_evidence
@@ -32,6 +34,7 @@ from training.publish import manifest_of, publish, write_card
 
 log = logging.getLogger(__name__)
 RUNS_TABLE = "runs.csv"
+WEIGHTS = "weights.safetensors"
 _COLUMNS = (
     "finished",
     "name",
@@ -75,7 +78,8 @@ def train(path: Path, *, data_dir: Path, restart: bool = False) -> Path:
         encoder = prepare_encoder(run, folder=folder, cache=data_dir)
         if restart:
             (work / CHECKPOINT).unlink(missing_ok=True)
-        learner = fit(run, data=data, encoder=encoder, taxonomy=taxonomy, work=work)
+        start = folder / run.start if run.start else None
+        learner = fit(run, data=data, encoder=encoder, taxonomy=taxonomy, work=work, start=start)
         built, report = build(
             run,
             learner=learner,
@@ -95,21 +99,52 @@ def train(path: Path, *, data_dir: Path, restart: bool = False) -> Path:
     return model
 
 
-def fit(run: RunConfig, *, data: Data, encoder: Path, taxonomy: Taxonomy, work: Path) -> Learner:
-    """Fine-tune and leave the weights in `work`."""
+def fit(
+    run: RunConfig,
+    *,
+    data: Data,
+    encoder: Path,
+    taxonomy: Taxonomy,
+    work: Path,
+    start: Path | None = None,
+) -> Learner:
+    """Fine-tune, from the weights in `start` if given, and leave the weights in `work`."""
     tokenizer = load_tokenizer(encoder)
     learner = build_learner(run, encoder=encoder, tokenizer=tokenizer, taxonomy=taxonomy)
+    if start is not None:
+        _take_over(learner, start)
     featurizer = Featurizer(tokenizer, taxonomy, max_tokens=run.max_tokens)
     features = [featurizer.features(part) for part in data.train]
     Trainer(run, learner=learner, featurizer=featurizer, train=features, folder=work).fit()
-    state = learner.state()
     tensors = {
-        f"{part}.{key}": value for part, values in state.items() for key, value in values.items()
+        f"{part}.{key}": value.contiguous()
+        for part, values in learner.state().items()
+        for key, value in values.items()
     }
-    save_file(
-        {key: value.contiguous() for key, value in tensors.items()}, work / "weights.safetensors"
-    )
+    save_file(tensors, work / WEIGHTS)
     return learner
+
+
+def _take_over(learner: Learner, start: Path) -> None:
+    """Load the weights that an earlier run left; encoder, vocabulary and rows must be the same."""
+    try:
+        tensors = load_file(start)
+        learner.restore(
+            {
+                part: {
+                    key.removeprefix(f"{part}."): value
+                    for key, value in tensors.items()
+                    if key.startswith(f"{part}.")
+                }
+                for part in learner.state()
+            }
+        )
+    except (OSError, SafetensorError, RuntimeError) as problem:
+        raise ConfigError(
+            f"start = {str(start)!r}: does not fit ({type(problem).__name__}); it must be the "
+            f"{WEIGHTS} of a run with the same base, vocabulary and taxonomy"
+        ) from None
+    log.info("going on from the weights in %s", start.name)
 
 
 def build(

@@ -6,13 +6,16 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer, pre_tokenizers, processors
+from tokenizers.models import Unigram
 from transformers import AutoModel
 
 from model.errors import ConfigError
 from model.text import clean
 from tests.training.tiny import write_encoder
 from training.encoder import find_encoder, load_tokenizer
-from training.vocabulary import cut_vocabulary, is_latin, kept_pieces, used_pieces
+from training.vocabulary import WORD_EMBEDDINGS, cut_vocabulary, is_latin, kept_pieces, used_pieces
 
 ROOT = Path(__file__).parents[2]
 OURS = [
@@ -143,6 +146,28 @@ def test_pieces_are_counted_as_often_as_they_are_used(both):
     (piece,) = {piece for piece in tokenizer.encode("laut", add_special_tokens=False).ids[-1:]}
     assert counts[piece] == 3
     assert counts.sum() == 3 * len(tokenizer.encode("laut", add_special_tokens=False).ids)
+
+
+def test_special_pieces_are_renumbered_where_those_before_them_are_cut(tmp_path):
+    vocabulary = [("ш", -3.0), ("▁a", -1.0), ("<s>", 0.0), ("<pad>", 0.0), ("</s>", 0.0)]
+    full = Tokenizer(Unigram([*vocabulary, ("<unk>", 0.0), ("b", -2.0)], unk_id=5))
+    full.pre_tokenizer = pre_tokenizers.Metaspace()
+    full.add_special_tokens(["<s>", "<pad>", "</s>", "<unk>"])
+    full.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 2), ("</s>", 4)]
+    )
+    full.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "config.json").write_text('{"vocab_size": 7}', "utf-8")
+    table = torch.arange(7.0)[:, None]
+    save_file({WORD_EMBEDDINGS: table}, tmp_path / "model.safetensors")
+    folder = cut_vocabulary(tmp_path, tmp_path / "cut", texts=["ab"], size=6)
+    cut = load_tokenizer(folder)
+    kept = load_file(folder / "model.safetensors")[WORD_EMBEDDINGS]
+    for text in ("ab", "a b", "a€"):
+        old, new = full.encode(text), cut.encode(text)
+        assert new.tokens == old.tokens
+        assert kept[new.ids, 0].tolist() == old.ids
+    assert cut.encode("ш").ids[-2] == cut.token_to_id("<unk>") == 4  # no longer known
 
 
 def test_a_vocabulary_that_is_no_unigram_one_is_refused(tmp_path):
