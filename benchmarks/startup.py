@@ -2,8 +2,8 @@
 
     python -m benchmarks.startup [--rounds 5]
 
-The bare engine loads the same graph and tokenizer and answers one comment; the service is started as
-`echolot serve` and asked at /readyz. Linux only (memory is read from /proc).
+The bare engine loads the same graph and tokenizer and answers one comment; the service is started
+as `echolot serve` and asked at /readyz. Linux only (memory is read from /proc).
 """
 
 from __future__ import annotations
@@ -89,16 +89,17 @@ def main() -> None:
     for _ in range(rounds):
         engines.append(bare(folder))
         services.append(service())
-    median = statistics.median
-    print(
-        f"bare engine  {median(e[0] for e in engines):.2f} s  {median(e[1] for e in engines):.0f} MiB"
-    )
-    print(
-        f"service      {median(s[0] for s in services):.2f} s  {median(s[1] for s in services):.0f} MiB,"
-        f" {median(s[2] for s in services):.0f} MiB after the first comment"
-    )
-    ratio = median(s[0] / e[0] for s, e in zip(services, engines, strict=True))
-    print(f"ratio        {ratio:.1f} in time")
+    seconds, memory = zip(*engines, strict=True)
+    print(f"bare engine  {_median(seconds):.2f} s  {_median(memory):.0f} MiB")
+    ready, before, after = zip(*services, strict=True)
+    print(f"service      {_median(ready):.2f} s  {_median(before):.0f} MiB")
+    print(f"             {_median(after):.0f} MiB after the first comment")
+    ratios = [whole / engine for whole, engine in zip(ready, seconds, strict=True)]
+    print(f"ratio        {_median(ratios):.1f} in time")
+
+
+def _median(values) -> float:
+    return statistics.median(values)
 
 
 if __name__ == "__main__":

@@ -101,7 +101,8 @@ def evaluate(
                 key = f"coarse {language}" if coarse else language
                 sets.setdefault(key, {})[name] = metrics
         for language in {example.language for example in examples} if coarse else ():
-            of_sets = Metrics(comments=len(examples), coarse=_coarse(tfidf, examples, language))
+            of_sets = Metrics(coarse=_coarse(tfidf, examples, language))
+            of_sets.comments = sum(example.language == language for example in examples)
             sets[f"coarse {language}"][TFIDF_SETS] = of_sets
     return Report(sets)
 

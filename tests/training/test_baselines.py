@@ -82,15 +82,16 @@ def test_coarse_comments_are_judged_whether_or_not_training_knew_their_sets(know
         assert figures[MODEL]["coarse_micro_f1"] > 0.85
         assert figures[TFIDF]["coarse_micro_f1"] > 0.85
         assert figures[TFIDF_SETS]["coarse_micro_f1"] > 0.85
+        assert {found["comments"] for found in figures.values()} == {20}
 
 
 def test_a_report_has_a_table_of_figures_for_each_set_and_the_model_by_label(parts, learnt, scorer):
     test = [*parts.data.test, *(coarse(e, ROOM, FOOD) for e in parts.data.test)]
     text = evaluate(scorer, train=learnt, test=test, taxonomy=parts.taxonomy).markdown()
-    assert text.count("| figure | model | tfidf-svm |") == 2
-    assert text.count("| figure | model | tfidf-svm | tfidf-svm for sets |") == 2
+    assert text.count("| figure | model | tfidf-svm |\n") == 2
+    assert text.count("| figure | model | tfidf-svm | tfidf-svm for sets |\n") == 2
     assert "### de (20 comments)" in text
     assert "| food.breakfast | " in text
     assert "| room.clean or room.noise | " in text
     lines = [line for line in text.splitlines() if line.startswith("|")]
-    assert {line.count("|") for line in lines} == {4, 6}
+    assert {line.count("|") for line in lines} == {4, 5, 6}

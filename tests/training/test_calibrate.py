@@ -129,7 +129,7 @@ def test_a_taxonomy_without_signals_is_calibrated_too(taxonomy):
 
 def test_evidence_takes_the_shift_and_the_cost_that_score_best():
     def score(choice):
-        return -abs(choice.evidence_shift + 1.0) - abs(choice.clause_cost - 2.0)
+        return -abs(choice.evidence_shift + 1.0) - abs(choice.clause_cost - 4.0)
 
     base = Calibration(mood_temperature=1.7)
-    assert fit_evidence(base, score) == replace(base, evidence_shift=-1.0, clause_cost=2.0)
+    assert fit_evidence(base, score) == replace(base, evidence_shift=-1.0, clause_cost=4.0)

@@ -1,0 +1,67 @@
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from model.errors import ConfigError
+from training.finetune import CHECKPOINT
+from training.run import WEIGHTS, fit
+
+
+@pytest.fixture
+def begin(parts, tmp_path):
+    """Return what trains for an epoch in steps too small to see, from the weights in a file."""
+    still = {"epochs": 1, "learning_rate": 1e-12, "head_learning_rate": 1e-12, "weight_decay": 0.0}
+
+    def begin(start):
+        (tmp_path / CHECKPOINT).unlink(missing_ok=True)
+        return fit(
+            parts.run.model_copy(update=still),
+            data=parts.data,
+            encoder=parts.encoder,
+            taxonomy=parts.taxonomy,
+            work=tmp_path,
+            start=start,
+        )
+
+    return begin
+
+
+@pytest.fixture
+def weights(learner, tmp_path):
+    """Return a copy of the weights that a run left, free to damage."""
+    tensors = {
+        f"{part}.{key}": value.clone().contiguous()
+        for part, values in learner.state().items()
+        for key, value in values.items()
+    }
+    save_file(tensors, tmp_path / "earlier.safetensors")
+    return tmp_path / "earlier.safetensors"
+
+
+def test_a_run_starts_from_the_weights_of_an_earlier_one(begin, weights, tmp_path):
+    begin(weights)
+    earlier, found = load_file(weights), load_file(tmp_path / WEIGHTS)
+    assert set(found) == set(earlier)
+    for name, value in found.items():
+        assert torch.allclose(value, earlier[name], atol=1e-5), name
+    begin_anew = begin(None).network.seek.weight
+    assert not torch.allclose(begin_anew, earlier["network.seek.weight"], atol=1e-2)
+
+
+def cut_short(file):
+    file.write_bytes(file.read_bytes()[:5000])
+
+
+def of_another_taxonomy(file):
+    tensors = load_file(file)
+    save_file({**tensors, "rows.own": tensors["rows.own"][1:].contiguous()}, file)
+
+
+@pytest.mark.parametrize("damage", [cut_short, of_another_taxonomy])
+def test_weights_that_do_not_fit_are_refused_in_one_line(damage, begin, weights):
+    damage(weights)
+    with pytest.raises(
+        ConfigError, match=r"does not fit .* same base, vocabulary and taxonomy"
+    ) as e:
+        begin(weights)
+    assert "\n" not in str(e.value)
