@@ -28,6 +28,8 @@ Places = npt.NDArray[np.int64]
 MAX_CHARACTERS = 10_000  # a longer comment is read at its head and its tail
 WORD_CHARACTERS = 60  # how far a head or tail is shortened so as not to cut a word
 CHUNK_CHARACTERS = 250_000  # read at a time: about 1,000 comments, and some 20 MB of evidence
+# No data marks the words of a signal, so their log-odds know no zero: the peak is the measure.
+SIGNAL_PEAK = 2.5
 DECIMALS = 4  # of a confidence: more would only show rounding
 
 
@@ -197,7 +199,9 @@ class Classifier:
         presence = self._calibration.warning(reading.logits[self._signals])
         found = [
             SignalScore(
-                signal=signal, confidence=_rounded(confidence), evidence=finder.evidence(row)
+                signal=signal,
+                confidence=_rounded(confidence),
+                evidence=finder.evidence(row, below_peak=SIGNAL_PEAK),
             )
             for signal, row, confidence in zip(
                 self.taxonomy.signals, self._signals, presence, strict=True
@@ -217,15 +221,21 @@ class _Finder:
         self._parts: dict[int, tuple[list[Span], list[Span]]] = {}  # by offset of a stretch
         self._grids: dict[int, WordGrid] = {}  # by number of a window
 
-    def evidence(self, row: int) -> tuple[Evidence, ...]:
-        """Return the words that carry a row; nothing where its window holds no word."""
+    def evidence(self, row: int, *, below_peak: float | None = None) -> tuple[Evidence, ...]:
+        """Return the words that carry a row; nothing where its window holds no word.
+
+        With `below_peak` words count that come within so many log-odds of the strongest token.
+        """
         number = int(self._reading.strongest[row])
         stretch, window = self._reading.windows[number]
         if number not in self._grids:
             self._grids[number] = self._grid(stretch, window)
+        scores, shift = window.evidence[row], self._calibration.evidence_shift
+        if below_peak is not None and len(scores):
+            shift = max(shift, float(scores.max()) - below_peak)
         run = self._grids[number].best_run(
-            window.evidence[row],
-            shift=self._calibration.evidence_shift,
+            scores,
+            shift=shift,
             clause_cost=self._calibration.clause_cost,
         )
         if run is None:

@@ -26,7 +26,9 @@ def test_every_command_stands_in_the_readme_and_on_the_help_page(name):
 
 
 def test_every_file_that_the_readme_names_exists():
-    linked = re.findall(r"`((?:model|training|serving|data|docs|tests|benchmarks)/[\w./-]+)`", README)
+    linked = re.findall(
+        r"`((?:model|training|serving|data|docs|tests|benchmarks)/[\w./-]+)`", README
+    )
     assert linked
     for name in linked:
         if not name.startswith("data/local"):

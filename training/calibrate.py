@@ -21,6 +21,9 @@ from training.corpus import Example
 log = logging.getLogger(__name__)
 Array = npt.NDArray[np.float32]
 OWN_THRESHOLD_POSITIVES = 20  # a label with fewer positives takes the shared threshold
+# A label's own threshold counts as much as the shared one where it has so many positives. Unshrunk
+# ones lost a point of micro-F1 against the shared one alone in cross-validation on 500 comments.
+SHRINKAGE_POSITIVES = 60
 LIMITS = (0.15, 0.85)  # outside them a threshold would rest on a handful of comments
 _GRID = np.arange(LIMITS[0], LIMITS[1] + 0.005, 0.01)
 
@@ -157,12 +160,15 @@ def _thresholds(
     if not truth.any():
         return [None] * truth.shape[1], 0.5
     shared = _best_threshold(probability[known], truth[known], around=0.5)
-    own = [
-        _best_threshold(probability[k, row], truth[k, row], around=shared)
-        if truth[k, row].sum() >= OWN_THRESHOLD_POSITIVES
-        else None
-        for row, k in enumerate(known.T)
-    ]
+    own: list[float | None] = []
+    for row, k in enumerate(known.T):
+        positives = int(truth[k, row].sum())
+        if positives < OWN_THRESHOLD_POSITIVES:
+            own.append(None)
+            continue
+        best = _best_threshold(probability[k, row], truth[k, row], around=shared)
+        share = positives / (positives + SHRINKAGE_POSITIVES)
+        own.append(round(share * best + (1 - share) * shared, 3))
     return own, shared
 
 

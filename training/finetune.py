@@ -312,7 +312,7 @@ class Trainer:
                 f"{self.checkpoint}: is of another run file; give this run another name, "
                 "or pass --restart to begin anew"
             )
-        if state.get("data", self.data) != self.data:
+        if state.get("data") != self.data:
             raise ConfigError(
                 f"{self.checkpoint}: is of other data or another taxonomy; give this run another "
                 "name, or pass --restart to begin anew"
