@@ -106,8 +106,14 @@ def test_a_broken_taxonomy_is_one_line(tmp_path):
     ("command", "library", "extra"),
     [("train", "torch", "train"), ("evaluate", "sklearn", "train")],
 )
-def test_a_missing_extra_is_one_line_that_says_how_to_get_it(command, library, extra):
-    done = echolot(command, "run.toml", before=BLOCK.format(name=library))
+def test_a_missing_extra_is_one_line_that_says_how_to_get_it(command, library, extra, tmp_path):
+    run, data = tmp_path / "run.toml", tmp_path / "data.jsonl"
+    data.touch()
+    run.write_text(
+        'name = "a"\nbase = "b"\ntaxonomy = "data.jsonl"\n'
+        '[[train]]\npath = "data.jsonl"\n[[test]]\npath = "data.jsonl"\n'
+    )
+    done = echolot(command, str(run), before=BLOCK.format(name=library))
     assert f"'.[{extra}]'" in one_line(done)
 
 
