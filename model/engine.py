@@ -83,6 +83,8 @@ class Engine:
         import onnxruntime
         from tokenizers import Tokenizer
 
+        # The library may report its use to its makers; a service for customers' words does not.
+        onnxruntime.disable_telemetry_events()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
