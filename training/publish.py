@@ -49,6 +49,8 @@ def write_card(folder: Path, *, manifest: dict[str, Any], report: str) -> None:
     """Write the model card: where the model comes from, its figures, what it cannot do."""
     run, data, parity = manifest["run"], manifest["data"], manifest["parity"]
     made = f"`{run['base']}`, {run['epochs']} epochs, seed {run['seed']}"
+    if run["start"]:
+        made += f",\ngoing on from the weights of `{Path(run['start']).parent.name}`"
     sources = "\n".join(
         f"- `{Path(source['path']).parent.name}/{Path(source['path']).name}`: "
         f"{source['examples']} comments"
