@@ -19,6 +19,7 @@ GROUP = "echolot.commands"
 EXTRA_OF = {
     "torch": "train",
     "transformers": "train",
+    "datasketch": "train",
     "scipy": "train",
     "sklearn": "train",
     "onnx": "train",
@@ -31,6 +32,7 @@ EXTRA_OF = {
 # What each command does, so that the help page needs to import none of them.
 HELP = {
     "classify": "Classify the comments of a file.",
+    "data": "Check labelled comments.",
     "evaluate": "Judge a model on labelled comments, beside its baselines.",
     "keys": "Make keys for the API.",
     "labels": "Show the taxonomy as a table.",

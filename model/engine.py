@@ -7,6 +7,7 @@ the graph answers for a text does not depend on the batch: its activation scales
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,11 +81,12 @@ class Engine:
         threads: int = 0,
     ) -> Engine:
         """Load graph and tokenizer; `threads` 0 takes all cores. Raises `ArtifactError`."""
+        # The library may report its use to its makers; a service for customers' words does not. It
+        # reads this when it is imported, and then keeps no device id on disk either.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime
         from tokenizers import Tokenizer
 
-        # The library may report its use to its makers; a service for customers' words does not.
-        onnxruntime.disable_telemetry_events()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import ipaddress
 import os
+import signal
 import socket
 from dataclasses import dataclass
+from types import FrameType
 
 import click
 import uvicorn
@@ -74,6 +76,16 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, *, ready: str) -> None:
         super().__init__(config)
         self._ready = ready
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Ask for the end; a second Ctrl-C does not wait for what was taken in.
+
+        The base class raises the signal anew after the end. A stop that was asked for and went
+        well is no failure: without that the process ends with 0.
+        """
+        if self.should_exit and sig == signal.SIGINT:
+            self.force_exit = True
+        self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then print the line."""

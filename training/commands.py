@@ -1,4 +1,4 @@
-"""`echolot train` and `echolot evaluate`.
+"""`echolot train`, `echolot evaluate` and `echolot data check`.
 
 The run file is checked before torch and its kin are imported: that takes seconds.
 """
@@ -85,3 +85,41 @@ def evaluate(run: Path, data_dir: Path, name: str | None, output: Path | None) -
         json.dumps(report.figures(), indent=2) + "\n", encoding="utf-8"
     )
     click.echo(f"report: {output / 'report.md'}")
+
+
+@click.group()
+def data() -> None:
+    """Check labelled comments."""
+
+
+@data.command("check")
+@RUN
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for data.md and data.json; the findings are printed if not given.",
+)
+@click.pass_context
+def check(context: click.Context, run: Path, output: Path | None) -> None:
+    """Check the data that the file RUN names: rules, near repeats, counts.
+
+    Exit code 1 if comments of one part nearly stand in another, 2 if a record breaks the rules.
+    """
+    config = load_run(run)
+    check_files(config, file=run)
+    from training.check import check as check_data
+    from training.prepare import read_taxonomy
+
+    taxonomy = read_taxonomy(config, folder=run.parent)
+    findings = check_data(config, folder=run.parent, taxonomy=taxonomy)
+    if output is None:
+        click.echo(findings.markdown(), nl=False)
+    else:
+        output.mkdir(parents=True, exist_ok=True)
+        (output / "data.md").write_text(findings.markdown(), encoding="utf-8")
+        (output / "data.json").write_text(
+            json.dumps(findings.to_json(), indent=2) + "\n", encoding="utf-8"
+        )
+        click.echo(f"findings: {output / 'data.md'}")
+    if findings.crossing:
+        context.exit(1)

@@ -37,6 +37,7 @@ class DataSource(_Strict):
 
     path: Name
     mapping: Name | None = None
+    texts: Name | None = None  # the file with the texts, where `path` holds annotations alone
     ids: Name | None = None  # a file with one id a line: only these records are used
     share: Share = 1.0  # of its records, drawn anew each epoch
     weight: Annotated[float, Field(gt=0)] = 1.0
@@ -109,7 +110,7 @@ def _named_files(run: RunConfig) -> Iterator[tuple[str, str]]:
         yield "start", run.start
     for kind, sources in (("train", run.train), ("tune", run.tune), ("test", run.test)):
         for number, source in enumerate(sources):
-            for key in ("path", "mapping", "ids"):
+            for key in ("path", "mapping", "texts", "ids"):
                 if path := getattr(source, key):
                     yield f"{kind}[{number}].{key}", path
 

@@ -18,6 +18,7 @@ from typing import Any
 from model.errors import DataError, suggest
 from model.records import SENTIMENTS
 from model.taxonomy import Taxonomy, read_toml
+from training.annotations import with_texts
 
 log = logging.getLogger(__name__)
 Span = tuple[int, int]
@@ -126,8 +127,11 @@ def _expand(names: Iterable[str], taxonomy: Taxonomy, *, where: str) -> tuple[st
     return tuple(labels)
 
 
-def read_records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield line number and record of a JSONL file. Raises `DataError` that names file and line."""
+def read_records(path: Path, *, key: str = "text") -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield line number and record of a JSONL file; each has a string in `key`.
+
+    Raises `DataError` that names file and line.
+    """
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as problem:
@@ -142,20 +146,31 @@ def read_records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         except (ValueError, RecursionError) as problem:  # also over-long integers, deep nesting
             fault = getattr(problem, "msg", "too long or too deep")
             raise DataError(f"{path}: line {number} is not valid JSON: {fault}") from None
-        if not isinstance(record, dict) or not isinstance(record.get("text"), str):
-            raise DataError(f"{path}: line {number} must be an object with a string in 'text'")
+        if not isinstance(record, dict) or not isinstance(record.get(key), str):
+            raise DataError(f"{path}: line {number} must be an object with a string in {key!r}")
         yield number, record
 
 
 def read_examples(
-    path: Path, *, taxonomy: Taxonomy, mapping: LabelMap | None = None, weight: float = 1.0
+    path: Path,
+    *,
+    taxonomy: Taxonomy,
+    mapping: LabelMap | None = None,
+    texts: Path | None = None,
+    weight: float = 1.0,
 ) -> list[Example]:
     """Return the labelled comments of a JSONL file, through a mapping where one is given.
 
+    With `texts` the file holds annotations without texts, which are looked up there by id.
     Raises `DataError` (file, line, key) for anything that does not fit the taxonomy or the text.
     """
     examples = []
-    for number, record in read_records(path):
+    if texts is None:
+        records = read_records(path)
+    else:
+        annotations = read_records(path, key="id")
+        records = with_texts(annotations, texts=read_records(texts), file=path, source=texts)
+    for number, record in records:
         where = f"{path}: line {number}"
         if mapping is None:
             example = _full(record, taxonomy, where=where)

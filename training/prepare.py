@@ -53,13 +53,7 @@ def read_data(run: RunConfig, *, folder: Path, taxonomy: Taxonomy) -> Data:
     """
 
     def read(source: DataSource) -> list[Example]:
-        mapping = None
-        if source.mapping:
-            mapping = load_mapping(folder / source.mapping, taxonomy=taxonomy)
-        examples = read_examples(
-            folder / source.path, taxonomy=taxonomy, mapping=mapping, weight=source.weight
-        )
-        return _chosen(examples, folder / source.ids) if source.ids else examples
+        return read_source(source, folder=folder, taxonomy=taxonomy)
 
     test = [example for source in run.test for example in read(source)]
     tune = [example for source in run.tune for example in _worded(read(source))]
@@ -81,6 +75,21 @@ def read_data(run: RunConfig, *, folder: Path, taxonomy: Taxonomy) -> Data:
     )
     log.info("train %s, tune %d, test %d", [len(part) for part in train], len(tune), len(test))
     return Data(train, tune, test)
+
+
+def read_source(source: DataSource, *, folder: Path, taxonomy: Taxonomy) -> list[Example]:
+    """Return all that a source of a run holds, repeats too. Raises `DataError`."""
+    mapping = None
+    if source.mapping:
+        mapping = load_mapping(folder / source.mapping, taxonomy=taxonomy)
+    examples = read_examples(
+        folder / source.path,
+        taxonomy=taxonomy,
+        mapping=mapping,
+        texts=folder / source.texts if source.texts else None,
+        weight=source.weight,
+    )
+    return _chosen(examples, folder / source.ids) if source.ids else examples
 
 
 def _worded(examples: Sequence[Example]) -> list[Example]:

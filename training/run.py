@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import logging
 import shutil
@@ -12,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from model.artifact import write_artifact
@@ -35,6 +36,7 @@ from training.publish import manifest_of, publish, write_card
 log = logging.getLogger(__name__)
 RUNS_TABLE = "runs.csv"
 WEIGHTS = "weights.safetensors"
+_VOCABULARY = "vocabulary"  # key of the digest that the weights carry
 _COLUMNS = (
     "finished",
     "name",
@@ -112,7 +114,7 @@ def fit(
     tokenizer = load_tokenizer(encoder)
     learner = build_learner(run, encoder=encoder, tokenizer=tokenizer, taxonomy=taxonomy)
     if start is not None:
-        _take_over(learner, start)
+        _take_over(learner, start, vocabulary=_vocabulary_digest(encoder))
     featurizer = Featurizer(tokenizer, taxonomy, max_tokens=run.max_tokens)
     features = [featurizer.features(part) for part in data.train]
     Trainer(run, learner=learner, featurizer=featurizer, train=features, folder=work).fit()
@@ -121,13 +123,25 @@ def fit(
         for part, values in learner.state().items()
         for key, value in values.items()
     }
-    save_file(tensors, work / WEIGHTS)
+    save_file(tensors, work / WEIGHTS, metadata={_VOCABULARY: _vocabulary_digest(encoder)})
     return learner
 
 
-def _take_over(learner: Learner, start: Path) -> None:
+def _vocabulary_digest(encoder: Path) -> str:
+    """Return what tells one cut vocabulary from another: two may be alike in size alone."""
+    return hashlib.sha256((encoder / "tokenizer.json").read_bytes()).hexdigest()
+
+
+def _take_over(learner: Learner, start: Path, *, vocabulary: str) -> None:
     """Load the weights that an earlier run left; encoder, vocabulary and rows must be the same."""
     try:
+        with safe_open(start, framework="pt") as file:
+            found = (file.metadata() or {}).get(_VOCABULARY)
+        if found != vocabulary:
+            raise ConfigError(
+                f"start = {str(start)!r}: is of another vocabulary, its rows would be taken for "
+                "other pieces; name the same base and the same [vocabulary] as that run did"
+            )
         tensors = load_file(start)
         learner.restore(
             {

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -109,3 +112,24 @@ def test_a_file_that_cannot_be_loaded_is_an_error_of_one_line(copied, name, cont
         Engine.load(copied / "model.onnx", copied / "tokenizer.json", rows, max_tokens=64)
     assert name in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_library_below_reports_nothing_and_keeps_no_id_of_the_machine(tiny, tmp_path):
+    program = (
+        "import sys; from pathlib import Path; from model.artifact import read_artifact\n"
+        "from model.engine import Engine\n"
+        "folder = Path(sys.argv[1])\n"
+        "Engine.load(folder / 'model.onnx', folder / 'tokenizer.json', "
+        "read_artifact(folder).rows, max_tokens=64)\n"
+    )
+    kept = {name: str(tmp_path) for name in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME")}
+    environment = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"}
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tiny)],
+        env={**environment, **kept},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert list(tmp_path.iterdir()) == []

@@ -327,3 +327,21 @@ def test_a_fault_inside_is_one_shape_and_leaks_neither_text_nor_traceback(caplog
     lines = [JsonFormatter().format(record) for record in caplog.records]
     assert "geheim" not in response.text + "".join(lines)
     assert any('"RuntimeError"' in line and "fakes.py" in line for line in lines)
+
+
+def test_the_page_that_shows_the_api_asks_no_other_server_for_anything(client):
+    page = client.get("/docs")
+    assert page.status_code == 200
+    asked = re.findall(r"""(?:src|href)=["']([^"']+)["']""", page.text)
+    assert len(asked) >= 3
+    for path in asked:
+        assert path.startswith("/")
+        assert client.get(path).status_code == 200
+    assert "://" not in re.sub(r"<a [^>]*>", "", page.text)
+
+
+def test_a_file_that_is_not_there_is_answered_in_the_one_shape(client):
+    response = client.get("/docs-files/../../secrets.js")
+    assert response.status_code == 404
+    assert error_of(response)["code"] == "not_found"
+    assert error_of(client.post("/docs-files/favicon.png"))["code"] == "method_not_allowed"

@@ -1,5 +1,8 @@
+import hashlib
+
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from model.errors import ConfigError
@@ -26,21 +29,28 @@ def begin(parts, tmp_path):
     return begin
 
 
+def metadata_of(file):
+    with safe_open(file, framework="pt") as weights:
+        return weights.metadata()
+
+
 @pytest.fixture
-def weights(learner, tmp_path):
+def weights(learner, parts, tmp_path):
     """Return a copy of the weights that a run left, free to damage."""
     tensors = {
         f"{part}.{key}": value.clone().contiguous()
         for part, values in learner.state().items()
         for key, value in values.items()
     }
-    save_file(tensors, tmp_path / "earlier.safetensors")
+    vocabulary = hashlib.sha256((parts.encoder / "tokenizer.json").read_bytes()).hexdigest()
+    save_file(tensors, tmp_path / "earlier.safetensors", metadata={"vocabulary": vocabulary})
     return tmp_path / "earlier.safetensors"
 
 
 def test_a_run_starts_from_the_weights_of_an_earlier_one(begin, weights, tmp_path):
     begin(weights)
     earlier, found = load_file(weights), load_file(tmp_path / WEIGHTS)
+    assert metadata_of(tmp_path / WEIGHTS) == metadata_of(weights)
     assert set(found) == set(earlier)
     for name, value in found.items():
         assert torch.allclose(value, earlier[name], atol=1e-5), name
@@ -54,7 +64,14 @@ def cut_short(file):
 
 def of_another_taxonomy(file):
     tensors = load_file(file)
-    save_file({**tensors, "rows.own": tensors["rows.own"][1:].contiguous()}, file)
+    fewer = {**tensors, "rows.own": tensors["rows.own"][1:].contiguous()}
+    save_file(fewer, file, metadata=metadata_of(file))
+
+
+def test_weights_of_a_vocabulary_of_the_same_size_but_other_pieces_are_refused(begin, weights):
+    save_file(load_file(weights), weights, metadata={"vocabulary": "another"})
+    with pytest.raises(ConfigError, match="is of another vocabulary"):
+        begin(weights)
 
 
 @pytest.mark.parametrize("damage", [cut_short, of_another_taxonomy])
