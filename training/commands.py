@@ -19,6 +19,7 @@ from model.registry import resolve
 from training.config import check_files, load_run
 
 RUN = click.argument("run", type=click.Path(path_type=Path))
+_UNTOUCHED = {"start": None}  # what only training reads need not be there to judge
 
 
 def _show_logs() -> None:
@@ -66,16 +67,24 @@ def evaluate(run: Path, data_dir: Path, name: str | None, output: Path | None) -
     config = load_run(run)
     if not config.test:
         raise ConfigError(f"{run}: names no test data; add a [[test]] table with a path")
-    check_files(config, file=run)
+    check_files(config.model_copy(update=_UNTOUCHED), file=run)
     from model.classifier import Classifier
     from training.evaluate import evaluate as judge
+    from training.evaluate import router_for
     from training.prepare import read_data, read_taxonomy
 
     _show_logs()
     taxonomy = read_taxonomy(config, folder=run.parent)
     classifier = Classifier.load(resolve(name or config.name, data_dir=data_dir), taxonomy=taxonomy)
     data = read_data(config, folder=run.parent, taxonomy=taxonomy)
-    report = judge(classifier, train=list(chain(*data.train)), test=data.test, taxonomy=taxonomy)
+    rules = run.parent / config.routing if config.routing else None
+    report = judge(
+        classifier,
+        train=list(chain(*data.train)),
+        test=data.test,
+        taxonomy=taxonomy,
+        router=router_for(taxonomy, path=rules),
+    )
     if output is None:
         click.echo(report.markdown())
         return
@@ -106,7 +115,7 @@ def check(context: click.Context, run: Path, output: Path | None) -> None:
     Exit code 1 if comments of one part nearly stand in another, 2 if a record breaks the rules.
     """
     config = load_run(run)
-    check_files(config, file=run)
+    check_files(config.model_copy(update=_UNTOUCHED), file=run)
     from training.check import check as check_data
     from training.prepare import read_taxonomy
 

@@ -61,6 +61,7 @@ class RunConfig(_Strict):
     base: Name
     start: Name | None = None  # weights.safetensors of an earlier run, to go on from
     taxonomy: Name
+    routing: Name | None = None  # rules that routes are judged by; the shipped ones if they fit
     train: Annotated[tuple[DataSource, ...], Field(min_length=1)]
     tune: tuple[DataSource, ...] = ()  # thresholds and calibration; none: a tenth of train
     test: tuple[DataSource, ...] = ()  # judged at the end, used for nothing else
@@ -106,6 +107,8 @@ def check_files(run: RunConfig, *, file: Path) -> None:
 
 def _named_files(run: RunConfig) -> Iterator[tuple[str, str]]:
     yield "taxonomy", run.taxonomy
+    if run.routing:
+        yield "routing", run.routing
     if run.start:
         yield "start", run.start
     for kind, sources in (("train", run.train), ("tune", run.tune), ("test", run.test)):

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
-from model.errors import KeywordsError, MissingExtra
+from model.errors import KeywordsError, MissingExtra, RoutingError
 from model.keywords import KeywordScorer
 from model.records import Comment, Prediction
+from model.routing import Router
 from model.taxonomy import Taxonomy
 from training.baselines import TfidfScorer
+from training.bootstrap import Array, Interval, difference, interval, sums
 from training.corpus import Example
-from training.metrics import Metrics, Tally, by_language, judge
+from training.metrics import Metrics, Tally, judge
 
 log = logging.getLogger(__name__)
 MODEL, TFIDF, KEYWORDS = "model", "tfidf-svm", "keywords"
@@ -30,6 +33,8 @@ _FIGURES = {
     "sentiment_accuracy": "comment sentiment",
     "clear_sentiment_accuracy": "comment sentiment, not neutral",
     "signal_micro_f1": "signal micro-F1",
+    "route_accuracy": "right team (a rule is for the comment)",
+    "route_commonest": "always the commonest team",
     "evidence_character_f1": "evidence characters F1",
     "coarse_micro_f1": "coarse labels micro-F1",
     "coarse_macro_f1": "coarse labels macro-F1",
@@ -45,16 +50,30 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Counts by test set ("de", "en", or "coarse en"), then by scorer."""
+    """Counts by test set ("de", "en", or "coarse en"), then by scorer.
+
+    `intervals` are those of the model's figures, `leads` those of what the model is ahead of each
+    other scorer, on the same comments.
+    """
 
     sets: dict[str, dict[str, Metrics]]
+    intervals: dict[str, dict[str, Interval]] = field(default_factory=dict)
+    leads: dict[str, dict[str, dict[str, Interval]]] = field(default_factory=dict)
 
     def figures(self) -> dict[str, dict[str, dict[str, Any]]]:
-        """Return the figures: set -> scorer -> name -> value."""
-        return {
+        """Return the figures: set -> scorer -> name -> value; `…_95` are intervals."""
+        found = {
             name: {scorer: metrics.summary() for scorer, metrics in scorers.items()}
             for name, scorers in self.sets.items()
         }
+        for name, intervals in self.intervals.items():
+            found[name][MODEL] |= {f"{key}_95": [i.low, i.high] for key, i in intervals.items()}
+        for name, leads in self.leads.items():
+            for scorer, of_figures in leads.items():
+                found[name][scorer] |= {
+                    f"model_ahead_{key}_95": [i.low, i.high] for key, i in of_figures.items()
+                }
+        return found
 
     def markdown(self) -> str:
         """Return the report as Markdown tables: figures by scorer, then the model by label."""
@@ -62,12 +81,14 @@ class Report:
         for name, scorers in self.sets.items():
             count = next(iter(scorers.values())).comments
             parts.append(f"### {name} ({count} comments)\n")
-            parts.append(_figures_table(scorers))
+            parts.append(_figures_table(scorers, self.intervals.get(name, {})))
+            parts += _leads_table(self.leads.get(name, {}))
             metrics = scorers[MODEL]
             for kind, tallies in (
                 ("label", metrics.labels),
                 ("signal", metrics.signals),
                 ("one of", metrics.coarse),
+                ("team", metrics.teams),
             ):
                 if any(tally.cases for tally in tallies.values()):
                     parts.append(_tally_table(kind, tallies))
@@ -80,31 +101,58 @@ def comments_of(examples: Sequence[Example]) -> list[Comment]:
 
 
 def evaluate(
-    classifier: Scorer, *, train: Sequence[Example], test: Sequence[Example], taxonomy: Taxonomy
+    classifier: Scorer,
+    *,
+    train: Sequence[Example],
+    test: Sequence[Example],
+    taxonomy: Taxonomy,
+    router: Router | None = None,
 ) -> Report:
-    """Return the report of a model and its baselines on `test`; the SVM learns from `train`."""
+    """Return the report of a model and its baselines on `test`; the SVM learns from `train`.
+
+    With a router the teams are judged as well.
+    """
     tfidf = TfidfScorer(taxonomy=taxonomy).fit(train)
     scorers: dict[str, Scorer] = {MODEL: classifier}
     keywords = _keywords(taxonomy)
     if keywords is not None:
         scorers[KEYWORDS] = keywords
     scorers[TFIDF] = tfidf
-    sets: dict[str, dict[str, Metrics]] = {}
-    for coarse in (False, True):
-        examples = [example for example in test if bool(example.judged) == coarse]
-        if not examples:
-            continue
-        for name, scorer in scorers.items():
-            log.info("judging %s on %d comments", name, len(examples))
-            predictions = scorer.classify(comments_of(examples))
-            for language, metrics in by_language(examples, predictions, taxonomy=taxonomy).items():
-                key = f"coarse {language}" if coarse else language
-                sets.setdefault(key, {})[name] = metrics
-        for language in {example.language for example in examples} if coarse else ():
-            of_sets = Metrics(coarse=_coarse(tfidf, examples, language))
-            of_sets.comments = sum(example.language == language for example in examples)
-            sets[f"coarse {language}"][TFIDF_SETS] = of_sets
-    return Report(sets)
+    report = Report({})
+    for coarse, language in sorted({(bool(e.judged), e.language) for e in test}):
+        examples = [e for e in test if (bool(e.judged), e.language) == (coarse, language)]
+        name = f"coarse {language}" if coarse else language
+        log.info("judging on %d comments: %s", len(examples), name)
+        comments = comments_of(examples)
+        predictions = {scorer: judged.classify(comments) for scorer, judged in scorers.items()}
+        report.sets[name] = {
+            scorer: judge(examples, said, taxonomy=taxonomy, router=router)
+            for scorer, said in predictions.items()
+        }
+        rows = {
+            scorer: sums(examples, said, taxonomy=taxonomy, router=router)
+            for scorer, said in predictions.items()
+        }
+        _doubt(report, name, rows)
+        if coarse:
+            of_sets = Metrics(comments=len(examples), coarse=_coarse(tfidf, examples))
+            report.sets[name][TFIDF_SETS] = of_sets
+    return report
+
+
+def _doubt(report: Report, name: str, rows: dict[str, dict[str, Array]]) -> None:
+    """Add the intervals of one test set; `rows`: scorer -> figure -> [comments, 2]."""
+    ours = rows[MODEL]
+    report.intervals[name] = {
+        key: found for key, values in ours.items() if (found := interval(values)) is not None
+    }
+    report.leads[name] = {
+        scorer: {
+            key: found for key in ours if (found := difference(ours[key], theirs[key])) is not None
+        }
+        for scorer, theirs in rows.items()
+        if scorer != MODEL
+    }
 
 
 def evidence_score(
@@ -117,6 +165,17 @@ def evidence_score(
     return judge(examples, classify(comments_of(examples)), taxonomy=taxonomy).evidence.value
 
 
+def router_for(taxonomy: Taxonomy, *, path: Path | None = None) -> Router | None:
+    """Return the router of a file; without one the shipped, None if that is for other labels."""
+    if path is not None:
+        return Router.load(path, taxonomy=taxonomy)
+    try:
+        return Router.load(taxonomy=taxonomy)
+    except RoutingError:
+        log.info("without routes: the shipped rules are for another taxonomy")
+    return None
+
+
 def _keywords(taxonomy: Taxonomy) -> KeywordScorer | None:
     try:
         return KeywordScorer.load(taxonomy=taxonomy)
@@ -127,15 +186,14 @@ def _keywords(taxonomy: Taxonomy) -> KeywordScorer | None:
     return None
 
 
-def _coarse(tfidf: TfidfScorer, examples: Sequence[Example], language: str) -> dict[str, Tally]:
+def _coarse(tfidf: TfidfScorer, examples: Sequence[Example]) -> dict[str, Tally]:
     """Return the tallies of sets of labels by the machines that learnt these sets themselves.
 
     A set that no training data knows is taken as found where one of its labels is.
     """
-    chosen = [example for example in examples if example.language == language]
     tallies: dict[str, Tally] = {}
-    found = tfidf.groups(comments_of(chosen))
-    for row, example in enumerate(chosen):
+    found = tfidf.groups(comments_of(examples))
+    for row, example in enumerate(examples):
         for group, present in example.judged.items():
             tally = tallies.setdefault(" | ".join(group), Tally())
             machines = [group] if group in found else [(label,) for label in group]
@@ -143,15 +201,32 @@ def _coarse(tfidf: TfidfScorer, examples: Sequence[Example], language: str) -> d
     return tallies
 
 
-def _figures_table(scorers: dict[str, Metrics]) -> str:
+def _figures_table(scorers: dict[str, Metrics], intervals: dict[str, Interval]) -> str:
     figures = {name: metrics.summary() for name, metrics in scorers.items()}
     lines = ["| figure | " + " | ".join(figures) + " |", "|---" * (len(figures) + 1) + "|"]
     for key, title in _FIGURES.items():
         values = [found.get(key) for found in figures.values()]
         if any(value is not None for value in values):
             cells = ["" if value is None else f"{value:.3f}" for value in values]
+            if doubt := intervals.get(key):
+                cells[0] += f" ({doubt.low:.3f} to {doubt.high:.3f})"
             lines.append(f"| {title} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _leads_table(leads: dict[str, dict[str, Interval]]) -> list[str]:
+    if not leads:
+        return []
+    lines = [
+        "| the model is ahead by | " + " | ".join(leads) + " |",
+        "|---" * (len(leads) + 1) + "|",
+    ]
+    for key, title in _FIGURES.items():
+        found = [of_figures.get(key) for of_figures in leads.values()]
+        if any(found):
+            cells = [f"{i.low:+.3f} to {i.high:+.3f}" if i else "" for i in found]
+            lines.append(f"| {title} | " + " | ".join(cells) + " |")
+    return ["\n".join(lines) + "\n"]
 
 
 def _tally_table(kind: str, tallies: dict[str, Tally]) -> str:

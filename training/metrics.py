@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from model.records import Prediction
+from model.records import SENTIMENTS, Comment, LabelScore, Prediction, Sentiment, SignalScore
+from model.routing import Router
 from model.taxonomy import Taxonomy
 from training.corpus import Example
 
@@ -74,6 +75,8 @@ class Metrics:
     sentiment: Share = field(default_factory=Share)
     clear_sentiment: Share = field(default_factory=Share)
     evidence: Share = field(default_factory=Share)
+    teams: dict[str, Tally] = field(default_factory=dict)
+    route: Share = field(default_factory=Share)
 
     def summary(self) -> dict[str, Any]:
         """Return the figures, rounded; kinds that were never judged are left out."""
@@ -92,6 +95,10 @@ class Metrics:
             figures["signal_micro_f1"] = micro(self.signals).f1
         if self.evidence.count:
             figures["evidence_character_f1"] = self.evidence.value
+        if self.route.count:
+            figures["route_accuracy"] = self.route.value
+            commonest = max(team.cases for team in self.teams.values())
+            figures["route_commonest"] = commonest / self.route.count
         if _cases(self.coarse):
             figures["coarse_micro_f1"] = micro(self.coarse).f1
             figures["coarse_macro_f1"] = macro(self.coarse)
@@ -99,12 +106,18 @@ class Metrics:
 
 
 def judge(
-    examples: Sequence[Example], predictions: Sequence[Prediction], *, taxonomy: Taxonomy
+    examples: Sequence[Example],
+    predictions: Sequence[Prediction],
+    *,
+    taxonomy: Taxonomy,
+    router: Router | None = None,
 ) -> Metrics:
-    """Return the counts over all comments."""
+    """Return the counts over all comments; routes are judged where a router is given."""
     metrics = Metrics(comments=len(examples))
     for example, prediction in zip(examples, predictions, strict=True):
         _labels(metrics, example, prediction, taxonomy)
+        if router is not None:
+            _route(metrics, example, prediction, router=router, taxonomy=taxonomy)
         _signals(metrics, example, prediction, taxonomy)
         if example.sentiment is not None:
             right = prediction.sentiment == example.sentiment
@@ -117,20 +130,6 @@ def judge(
         for group, present in example.judged.items():
             _tally(metrics.coarse, " | ".join(group)).add(bool(said & set(group)), present)
     return metrics
-
-
-def by_language(
-    examples: Sequence[Example], predictions: Sequence[Prediction], *, taxonomy: Taxonomy
-) -> dict[str, Metrics]:
-    """Return the counts of each language that the examples name."""
-    languages = sorted({example.language for example in examples})
-    found = {}
-    for language in languages:
-        pairs = [
-            (e, p) for e, p in zip(examples, predictions, strict=True) if e.language == language
-        ]
-        found[language] = judge([e for e, _ in pairs], [p for _, p in pairs], taxonomy=taxonomy)
-    return found
 
 
 def micro(tallies: Mapping[str, Tally]) -> Tally:
@@ -182,6 +181,61 @@ def _signals(
     said = {signal.signal for signal in prediction.signals}
     for signal in taxonomy.signals:
         _tally(metrics.signals, signal).add(signal in said, signal in example.signals)
+
+
+def _route(
+    metrics: Metrics,
+    example: Example,
+    prediction: Prediction,
+    *,
+    router: Router,
+    taxonomy: Taxonomy,
+) -> None:
+    """Judge the team; the right one is that of the gold labels, signals and sentiment.
+
+    Left out are comments that are not annotated in full, and those that no rule is for.
+    """
+    gold = gold_prediction(example, taxonomy=taxonomy)
+    if gold is None:
+        return
+    comment = Comment(id=example.id, text=example.text, score=example.score)
+    right = router.route(gold, comment)
+    if right.rule == router.default.name:
+        return
+    found = router.route(prediction, comment)
+    metrics.route.count += 1
+    metrics.route.right += found.team == right.team
+    for team in {found.team, right.team}:
+        _tally(metrics.teams, team).add(found.team == team, right.team == team)
+
+
+def gold_prediction(example: Example, *, taxonomy: Taxonomy) -> Prediction | None:
+    """Return what a model without fault would say; None where the annotation leaves a part open."""
+    feelings = [note.sentiment for note in example.labels.values()]
+    if example.sentiment is None or example.signals is None or None in feelings:
+        return None
+    if set(example.labels) | example.absent != set(taxonomy.labels):
+        return None
+    return Prediction(
+        language=example.language,
+        sentiment=_feeling(example.sentiment),
+        confidence=1.0,
+        labels=tuple(
+            LabelScore(
+                label=label,
+                area=taxonomy.labels[label].area,
+                sentiment=_feeling(note.sentiment),
+                confidence=1.0,
+                sentiment_confidence=1.0,
+            )
+            for label, note in example.labels.items()
+        ),
+        signals=tuple(SignalScore(signal=s, confidence=1.0) for s in sorted(example.signals)),
+    )
+
+
+def _feeling(name: str | None) -> Sentiment:
+    return next(sentiment for sentiment in SENTIMENTS if sentiment == name)
 
 
 def character_f1(said: Iterable[tuple[int, int]], true: tuple[int, int]) -> float:

@@ -26,7 +26,14 @@ from training.calibrate import fit_calibration, fit_evidence
 from training.config import RunConfig, check_files, load_run
 from training.corpus import Example
 from training.encoder import load_tokenizer
-from training.evaluate import MODEL, Report, comments_of, evaluate, evidence_score
+from training.evaluate import (
+    MODEL,
+    Report,
+    comments_of,
+    evaluate,
+    evidence_score,
+    router_for,
+)
 from training.export import export
 from training.features import Featurizer
 from training.finetune import CHECKPOINT, Learner, Trainer, build_learner
@@ -76,6 +83,8 @@ def train(path: Path, *, data_dir: Path, restart: bool = False) -> Path:
     started = time.monotonic()
     try:
         taxonomy = read_taxonomy(run, folder=folder)
+        if run.routing:  # a mistake there should be known before an hour goes by
+            router_for(taxonomy, path=folder / run.routing)
         data = read_data(run, folder=folder, taxonomy=taxonomy)
         encoder = prepare_encoder(run, folder=folder, cache=data_dir)
         if restart:
@@ -208,7 +217,13 @@ def build(
     report = None
     if data.test:
         classifier = Classifier.load(built, taxonomy=taxonomy)
-        report = evaluate(classifier, train=train_examples, test=data.test, taxonomy=taxonomy)
+        report = evaluate(
+            classifier,
+            train=train_examples,
+            test=data.test,
+            taxonomy=taxonomy,
+            router=router_for(taxonomy, path=folder / run.routing if run.routing else None),
+        )
         manifest["metrics"] = report.figures()
         write_artifact(built, manifest)
     text = report.markdown() if report else "No test data was given.\n"

@@ -94,4 +94,17 @@ def test_a_report_has_a_table_of_figures_for_each_set_and_the_model_by_label(par
     assert "| food.breakfast | " in text
     assert "| room.clean or room.noise | " in text
     lines = [line for line in text.splitlines() if line.startswith("|")]
-    assert {line.count("|") for line in lines} == {4, 5, 6}
+    assert {line.count("|") for line in lines} == {3, 4, 5, 6}
+
+
+def test_a_report_says_how_sure_its_figures_are(parts, learnt, scorer):
+    report = evaluate(scorer, train=learnt, test=parts.data.test, taxonomy=parts.taxonomy)
+    for language in ("de", "en"):
+        figures = report.figures()[language]
+        low, high = figures[MODEL]["label_micro_f1_95"]
+        assert low <= figures[MODEL]["label_micro_f1"] <= high
+        low, high = figures[TFIDF]["model_ahead_label_micro_f1_95"]
+        ahead = figures[MODEL]["label_micro_f1"] - figures[TFIDF]["label_micro_f1"]
+        assert low <= ahead + 1e-4
+        assert ahead - 1e-4 <= high
+    assert "| the model is ahead by | tfidf-svm |" in report.markdown()

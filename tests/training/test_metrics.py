@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import pytest
 
 from model.records import Evidence, LabelScore, Prediction, SignalScore
+from model.routing import Router
 from training.corpus import Example, LabelNote
-from training.metrics import Tally, by_language, character_f1, judge, macro, micro
+from training.metrics import Share, Tally, character_f1, gold_prediction, judge, macro, micro
 
 CLEAN, NOISE, MEAL = "room.clean", "room.noise", "food.breakfast"
 
@@ -105,15 +108,6 @@ def test_coarse_comments_are_judged_by_sets_of_labels_alone(taxonomy):
     assert metrics.summary()["coarse_micro_f1"] == round(2 / 3, 4)
 
 
-def test_languages_are_counted_apart(taxonomy):
-    examples = [example((CLEAN, "negative", None), language=tag) for tag in ("en", "de", "de")]
-    predictions = [said((CLEAN, "negative", None)), said(), said((CLEAN, "negative", None))]
-    found = by_language(examples, predictions, taxonomy=taxonomy)
-    assert {tag: metrics.comments for tag, metrics in found.items()} == {"de": 2, "en": 1}
-    assert found["de"].labels[CLEAN] == Tally(hits=1, missed=1)
-    assert found["en"].labels[CLEAN] == Tally(hits=1)
-
-
 def test_a_macro_average_leaves_out_what_has_fewer_than_five_cases():
     tallies = {"a": Tally(hits=5), "b": Tally(hits=3, false=2, missed=2), "c": Tally(missed=4)}
     assert macro(tallies) == pytest.approx((1 + 6 / 10) / 2)
@@ -134,3 +128,83 @@ def test_a_macro_average_leaves_out_what_has_fewer_than_five_cases():
 )
 def test_the_f1_of_characters_counts_each_once(spans, true, f1):
     assert character_f1(spans, true) == pytest.approx(f1)
+
+
+RULES = """
+[teams]
+house = { en = "Housekeeping", de = "Hausdame" }
+kitchen = { en = "Kitchen", de = "Küche" }
+desk = { en = "Reception", de = "Empfang" }
+[actions]
+apologise = { en = "Apologise", de = "Entschuldigen" }
+[[rules]]
+name = "dirty"
+when = { label = "room.clean", sentiment = "negative" }
+team = "house"
+priority = "high"
+due_hours = 4
+actions = ["apologise"]
+[[rules]]
+name = "meal"
+when = { label = "food.breakfast", segment = "detractor" }
+team = "kitchen"
+priority = "normal"
+due_hours = 24
+actions = ["apologise"]
+[default]
+team = "desk"
+priority = "low"
+due_hours = 72
+actions = ["apologise"]
+"""
+
+
+@pytest.fixture
+def router(tmp_path, taxonomy):
+    (tmp_path / "routing.toml").write_text(RULES, "utf-8")
+    return Router.load(tmp_path / "routing.toml", taxonomy=taxonomy)
+
+
+def test_a_team_is_right_where_the_rules_send_gold_and_prediction_to_the_same(taxonomy, router):
+    dirty, meal = (CLEAN, "negative", None), (MEAL, "positive", None)
+    examples = [
+        example(dirty),  # found
+        example(dirty),  # missed: goes to the desk
+        example(meal, score=3),  # found, by label and score
+        example(meal, dirty, score=3),  # the dirt was missed: goes to the kitchen
+        example(meal, score=9),  # no rule is for it: not judged
+        example(sentiment=None),  # not annotated in full: not judged
+    ]
+    predictions = [said(dirty), said(), said(meal), said(meal), said(dirty), said(dirty)]
+    metrics = judge(examples, predictions, taxonomy=taxonomy, router=router)
+    assert metrics.route == Share(right=2, count=4)
+    assert metrics.teams == {
+        "house": Tally(hits=1, missed=2),
+        "kitchen": Tally(hits=1, false=1),
+        "desk": Tally(false=1),
+    }
+    figures = metrics.summary()
+    assert figures["route_accuracy"] == 0.5
+    assert figures["route_commonest"] == 0.75
+
+
+def test_without_rules_no_route_is_judged(taxonomy):
+    dirty = (CLEAN, "negative", None)
+    assert (
+        "route_accuracy" not in judge([example(dirty)], [said(dirty)], taxonomy=taxonomy).summary()
+    )
+
+
+@pytest.mark.parametrize(
+    "left_open",
+    [
+        {"sentiment": None},
+        {"signals": None},
+        {"labels": {CLEAN: LabelNote(sentiment=None)}},
+        {"absent": frozenset({NOISE})},
+    ],
+)
+def test_what_is_not_annotated_in_full_has_no_gold_prediction(left_open, taxonomy):
+    whole = example((CLEAN, "negative", None))
+    assert gold_prediction(whole, taxonomy=taxonomy) is not None
+    assert gold_prediction(replace(whole, **left_open), taxonomy=taxonomy) is None
