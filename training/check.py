@@ -19,7 +19,7 @@ from datasketch import MinHash, MinHashLSH
 
 from model.records import SENTIMENTS
 from model.taxonomy import Taxonomy
-from training.config import RunConfig
+from training.config import DataSource, RunConfig
 from training.corpus import Example, text_key
 from training.prepare import read_source
 
@@ -114,7 +114,8 @@ def _table(languages: Mapping[str, Mapping[str, int]]) -> list[str]:
 def check(run: RunConfig, *, folder: Path, taxonomy: Taxonomy) -> Findings:
     """Check all data of a run. Raises `DataError` for what breaks the rules of the data form."""
     placed: list[tuple[Place, Example]] = []
-    for part, sources in (("train", run.train), ("tune", run.tune), ("test", run.test)):
+    for part in ("train", "tune", "test", "must_route"):
+        sources: tuple[DataSource, ...] = getattr(run, part)
         for source in sources:
             name = Path(source.path).stem
             examples = read_source(source, folder=folder, taxonomy=taxonomy)

@@ -84,6 +84,7 @@ def evaluate(run: Path, data_dir: Path, name: str | None, output: Path | None) -
         test=data.test,
         taxonomy=taxonomy,
         router=router_for(taxonomy, path=rules),
+        must_route=data.must_route,
     )
     if output is None:
         click.echo(report.markdown())

@@ -65,6 +65,7 @@ class RunConfig(_Strict):
     train: Annotated[tuple[DataSource, ...], Field(min_length=1)]
     tune: tuple[DataSource, ...] = ()  # thresholds and calibration; none: a tenth of train
     test: tuple[DataSource, ...] = ()  # judged at the end, used for nothing else
+    must_route: tuple[DataSource, ...] = ()  # cases whose signals demand a team; only judged
     vocabulary: Vocabulary | None = None
     languages: tuple[str, ...] = ("de", "en")  # the model is good at them; others are for review
     epochs: Annotated[int, Field(ge=1)] = 8
@@ -111,7 +112,8 @@ def _named_files(run: RunConfig) -> Iterator[tuple[str, str]]:
         yield "routing", run.routing
     if run.start:
         yield "start", run.start
-    for kind, sources in (("train", run.train), ("tune", run.tune), ("test", run.test)):
+    for kind in ("train", "tune", "test", "must_route"):
+        sources: tuple[DataSource, ...] = getattr(run, kind)
         for number, source in enumerate(sources):
             for key in ("path", "mapping", "texts", "ids"):
                 if path := getattr(source, key):

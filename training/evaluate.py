@@ -16,13 +16,15 @@ from model.taxonomy import Taxonomy
 from training.baselines import TfidfScorer
 from training.bootstrap import Array, Interval, difference, interval, sums
 from training.corpus import Example
-from training.metrics import Metrics, Tally, judge
+from training.metrics import Metrics, Tally, judge, judge_must_route
+from training.metrics import must_route as route_of
 
 log = logging.getLogger(__name__)
 MODEL, TFIDF, KEYWORDS = "model", "tfidf-svm", "keywords"
 # On coarse data the SVM is judged twice: by its labels, as the model is, and by machines of its own
 # for just these sets of labels, which is what somebody would build who wanted nothing else.
 TFIDF_SETS = "tfidf-svm for sets"
+MUST_ROUTE = "must-route"  # sets of cases that may not go to any other team
 _FIGURES = {
     "label_micro_f1": "label micro-F1",
     "label_precision": "precision",
@@ -57,6 +59,7 @@ class Report:
     """
 
     sets: dict[str, dict[str, Metrics]]
+    astray: dict[str, list[str]] = field(default_factory=dict)  # must-route cases the model missed
     intervals: dict[str, dict[str, Interval]] = field(default_factory=dict)
     leads: dict[str, dict[str, dict[str, Interval]]] = field(default_factory=dict)
 
@@ -83,6 +86,8 @@ class Report:
             parts.append(f"### {name} ({count} comments)\n")
             parts.append(_figures_table(scorers, self.intervals.get(name, {})))
             parts += _leads_table(self.leads.get(name, {}))
+            if astray := self.astray.get(name):
+                parts.append("Sent elsewhere by the model: " + "; ".join(astray) + ".\n")
             metrics = scorers[MODEL]
             for kind, tallies in (
                 ("label", metrics.labels),
@@ -107,10 +112,11 @@ def evaluate(
     test: Sequence[Example],
     taxonomy: Taxonomy,
     router: Router | None = None,
+    must_route: Sequence[Example] = (),
 ) -> Report:
     """Return the report of a model and its baselines on `test`; the SVM learns from `train`.
 
-    With a router the teams are judged as well.
+    With a router the teams are judged as well, and those of the cases in `must_route`.
     """
     tfidf = TfidfScorer(taxonomy=taxonomy).fit(train)
     scorers: dict[str, Scorer] = {MODEL: classifier}
@@ -137,7 +143,29 @@ def evaluate(
         if coarse:
             of_sets = Metrics(comments=len(examples), coarse=_coarse(tfidf, examples))
             report.sets[name][TFIDF_SETS] = of_sets
+    if router is not None:
+        _must_route(report, scorers, must_route, router=router)
     return report
+
+
+def _must_route(
+    report: Report, scorers: dict[str, Scorer], cases: Sequence[Example], *, router: Router
+) -> None:
+    """Add how many cases of each language reach the team that they must reach."""
+    for language in sorted({case.language for case in cases}):
+        chosen = [case for case in cases if case.language == language]
+        name = f"{MUST_ROUTE} {language}"
+        predictions = {s: judged.classify(comments_of(chosen)) for s, judged in scorers.items()}
+        report.sets[name] = {
+            scorer: judge_must_route(chosen, said, router=router)
+            for scorer, said in predictions.items()
+        }
+        report.astray[name] = [
+            f"{case.id} to {found} instead of {right}"
+            for case, said in zip(chosen, predictions[MODEL], strict=True)
+            for right, found in [route_of(case, said, router=router)]
+            if found != right
+        ]
 
 
 def _doubt(report: Report, name: str, rows: dict[str, dict[str, Array]]) -> None:

@@ -209,6 +209,37 @@ def _route(
         _tally(metrics.teams, team).add(found.team == team, right.team == team)
 
 
+def judge_must_route(
+    examples: Sequence[Example], predictions: Sequence[Prediction], *, router: Router
+) -> Metrics:
+    """Return how many comments reach the team that their signals demand, whatever they are about.
+
+    The examples need signals alone; comments that carry none are left out.
+    """
+    metrics = Metrics(comments=len(examples))
+    for example, prediction in zip(examples, predictions, strict=True):
+        if not example.signals:
+            continue
+        right, found = must_route(example, prediction, router=router)
+        metrics.route.count += 1
+        metrics.route.right += found == right
+        for team in {found, right}:
+            _tally(metrics.teams, team).add(found == team, right == team)
+    return metrics
+
+
+def must_route(example: Example, prediction: Prediction, *, router: Router) -> tuple[str, str]:
+    """Return the team that the signals of a comment demand, and the one that it goes to."""
+    comment = Comment(id=example.id, text=example.text, score=example.score)
+    gold = Prediction(
+        language=example.language,
+        sentiment="neutral",
+        confidence=1.0,
+        signals=tuple(SignalScore(signal=s, confidence=1.0) for s in sorted(example.signals or ())),
+    )
+    return router.route(gold, comment).team, router.route(prediction, comment).team
+
+
 def gold_prediction(example: Example, *, taxonomy: Taxonomy) -> Prediction | None:
     """Return what a model without fault would say; None where the annotation leaves a part open."""
     feelings = [note.sentiment for note in example.labels.values()]

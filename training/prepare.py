@@ -7,7 +7,7 @@ import json
 import logging
 import lzma
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
@@ -37,6 +37,7 @@ class Data:
     train: tuple[list[Example], ...]
     tune: list[Example]
     test: list[Example]
+    must_route: list[Example] = field(default_factory=list)
 
     def fingerprint(self) -> str:
         """Return a digest of all ids and texts."""
@@ -57,13 +58,14 @@ def read_data(run: RunConfig, *, folder: Path, taxonomy: Taxonomy) -> Data:
 
     test = [example for source in run.test for example in read(source)]
     tune = [example for source in run.tune for example in _worded(read(source))]
-    tune = without_repeats(tune, held_out=test)
+    must_route = [example for source in run.must_route for example in read(source)]
+    tune = without_repeats(tune, held_out=[*test, *must_route])
     if run.tune and not tune:
         raise ConfigError("tune: no comment is left once those of test are out")
     sources = [_worded(read(source)) for source in run.train]
     # Full annotations first, so that of two annotations of one text the full one wins.
     ordered = sorted(chain(*sources), key=lambda example: not example.is_full)
-    kept = without_repeats(ordered, held_out=[*tune, *test])
+    kept = without_repeats(ordered, held_out=[*tune, *test, *must_route])
     if not tune:
         kept, tune = _split(kept)
     if not kept:
@@ -74,7 +76,7 @@ def read_data(run: RunConfig, *, folder: Path, taxonomy: Taxonomy) -> Data:
         for source in sources
     )
     log.info("train %s, tune %d, test %d", [len(part) for part in train], len(tune), len(test))
-    return Data(train, tune, test)
+    return Data(train, tune, test, must_route)
 
 
 def read_source(source: DataSource, *, folder: Path, taxonomy: Taxonomy) -> list[Example]:

@@ -223,6 +223,7 @@ def build(
             test=data.test,
             taxonomy=taxonomy,
             router=router_for(taxonomy, path=folder / run.routing if run.routing else None),
+            must_route=data.must_route,
         )
         manifest["metrics"] = report.figures()
         write_artifact(built, manifest)

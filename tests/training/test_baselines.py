@@ -3,6 +3,8 @@ from itertools import chain
 
 import pytest
 
+from model.routing import Router
+from tests.training.tiny import ROUTING
 from training.baselines import TfidfScorer
 from training.corpus import Example
 from training.evaluate import MODEL, TFIDF, TFIDF_SETS, comments_of, evaluate
@@ -108,3 +110,21 @@ def test_a_report_says_how_sure_its_figures_are(parts, learnt, scorer):
         assert low <= ahead + 1e-4
         assert ahead - 1e-4 <= high
     assert "| the model is ahead by | tfidf-svm |" in report.markdown()
+
+
+def test_cases_that_go_astray_are_named_without_their_text(parts, learnt, scorer, tmp_path):
+    (tmp_path / "routing.toml").write_text(ROUTING, "utf-8")
+    router = Router.load(tmp_path / "routing.toml", taxonomy=parts.taxonomy)
+    case = Example(id="case-1", text="Nichts davon.", language="de", signals=frozenset({"pest"}))
+    report = evaluate(
+        scorer,
+        train=learnt,
+        test=parts.data.test,
+        taxonomy=parts.taxonomy,
+        router=router,
+        must_route=[case],
+    )
+    assert report.figures()["must-route de"][MODEL]["route_accuracy"] == 0
+    text = report.markdown()
+    assert "case-1 to desk instead of house" in text
+    assert case.text not in text

@@ -4,8 +4,18 @@ import pytest
 
 from model.records import Evidence, LabelScore, Prediction, SignalScore
 from model.routing import Router
+from tests.training.tiny import ROUTING
 from training.corpus import Example, LabelNote
-from training.metrics import Share, Tally, character_f1, gold_prediction, judge, macro, micro
+from training.metrics import (
+    Share,
+    Tally,
+    character_f1,
+    gold_prediction,
+    judge,
+    judge_must_route,
+    macro,
+    micro,
+)
 
 CLEAN, NOISE, MEAL = "room.clean", "room.noise", "food.breakfast"
 
@@ -208,3 +218,14 @@ def test_what_is_not_annotated_in_full_has_no_gold_prediction(left_open, taxonom
     whole = example((CLEAN, "negative", None))
     assert gold_prediction(whole, taxonomy=taxonomy) is not None
     assert gold_prediction(replace(whole, **left_open), taxonomy=taxonomy) is None
+
+
+def test_a_case_must_reach_the_team_of_its_signals_whatever_it_is_about(taxonomy, tmp_path):
+    (tmp_path / "routing.toml").write_text(ROUTING, "utf-8")
+    router = Router.load(tmp_path / "routing.toml", taxonomy=taxonomy)
+    case = Example(id="x", text="x", language="en", signals=frozenset({"pest"}))
+    quiet = replace(case, signals=frozenset())
+    predictions = [said(signals=["pest"]), said((NOISE, "negative", None)), said(signals=["pest"])]
+    metrics = judge_must_route([case, case, quiet], predictions, router=router)
+    assert metrics.route == Share(right=1, count=2)
+    assert metrics.teams == {"house": Tally(hits=1, missed=1), "desk": Tally(false=1)}

@@ -16,6 +16,7 @@ SOURCES = {
     "train": '[[train]]\npath = "train.jsonl"\n',
     "tune": '[[tune]]\npath = "tune.jsonl"\n',
     "test": '[[test]]\npath = "test.jsonl"\n',
+    "must_route": '[[must_route]]\npath = "must.jsonl"\n',
 }
 
 
@@ -177,3 +178,13 @@ def test_a_run_is_the_same_whatever_folder_it_is_called_from(site, monkeypatch):
     near = load_run(site / "run.toml")
     assert near == whole.run
     assert whole.encoder.resolve() == (site / "encoder").resolve()
+
+
+def test_a_case_that_must_be_routed_right_is_never_trained_on(site):
+    rows = comments(40)
+    cases = [{"text": row["text"], "signals": []} for row in rows[:5]]
+    write(site, "train.jsonl", *rows)
+    write(site, "must.jsonl", *cases)
+    data = read(site, "train", "must_route")
+    assert len(data.must_route) == 5
+    assert not keys(data.must_route) & keys([*data.train[0], *data.tune])
