@@ -64,9 +64,13 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What a check found. `counts`: part -> language -> what -> how many."""
+    """What a check found. `counts`: part -> language -> what -> how many.
+
+    `twice`: places whose id stands twice in its source, so that nobody can tell which is meant.
+    """
 
     pairs: tuple[Pair, ...]
+    twice: tuple[Place, ...]
     counts: Mapping[str, Mapping[str, Mapping[str, int]]]
 
     @property
@@ -74,10 +78,16 @@ class Findings:
         """Return the pairs that make figures better than they are."""
         return tuple(pair for pair in self.pairs if pair.crosses)
 
+    @property
+    def faulty(self) -> bool:
+        """Tell whether something has to be mended."""
+        return bool(self.crossing or self.twice)
+
     def to_json(self) -> dict[str, Any]:
         """Return the findings as plain values, without any text."""
         return {
             "pairs": [[str(p.first), str(p.second), round(p.share, 3)] for p in self.pairs],
+            "twice": [str(place) for place in self.twice],
             "counts": self.counts,
         }
 
@@ -95,6 +105,8 @@ class Findings:
         lines += [f"- {pair.first} and {pair.second} ({pair.share:.2f})" for pair in shown]
         if len(nearly) > len(shown):
             lines.append(f"- and {len(nearly) - len(shown)} more")
+        if self.twice:
+            lines += ["", "Ids that stand twice: " + ", ".join(map(str, self.twice)) + "."]
         for part, languages in self.counts.items():
             lines += ["", f"## {part}", "", *_table(languages)]
         return "\n".join(lines) + "\n"
@@ -125,7 +137,9 @@ def check(run: RunConfig, *, folder: Path, taxonomy: Taxonomy) -> Findings:
         part: count([e for place, e in placed if place.part == part], taxonomy=taxonomy)
         for part in parts
     }
-    return Findings(tuple(near_repeats(placed)), counts)
+    seen = Counter(place for place, _ in placed)
+    twice = tuple(place for place, times in seen.items() if times > 1)
+    return Findings(tuple(near_repeats(placed)), twice, counts)
 
 
 def shingles(text: str) -> frozenset[str]:

@@ -113,7 +113,8 @@ def data() -> None:
 def check(context: click.Context, run: Path, output: Path | None) -> None:
     """Check the data that the file RUN names: rules, near repeats, counts.
 
-    Exit code 1 if comments of one part nearly stand in another, 2 if a record breaks the rules.
+    Exit code 1 if comments of one part nearly stand in another or an id stands twice, 2 if a
+    record breaks the rules.
     """
     config = load_run(run)
     check_files(config.model_copy(update=_UNTOUCHED), file=run)
@@ -131,5 +132,5 @@ def check(context: click.Context, run: Path, output: Path | None) -> None:
             json.dumps(findings.to_json(), indent=2) + "\n", encoding="utf-8"
         )
         click.echo(f"findings: {output / 'data.md'}")
-    if findings.crossing:
+    if findings.faulty:
         context.exit(1)

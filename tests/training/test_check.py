@@ -134,3 +134,11 @@ def test_a_record_that_breaks_the_rules_is_an_error_that_names_its_line(site):
     result = run(site)
     assert isinstance(result.exception, DataError)
     assert "line 1: unknown label 'room.nois'" in str(result.exception)
+
+
+def test_an_id_that_stands_twice_in_a_file_is_named(site):
+    write(site, "train.jsonl", [{**row, "id": "same"} for row in comments(2)])
+    write(site, "test.jsonl", [{**comments(1)[0], "id": "same"}])
+    result = run(site)
+    assert result.exit_code == 1
+    assert "Ids that stand twice: train:train:same." in result.output
