@@ -129,7 +129,7 @@ def check(run: RunConfig, *, folder: Path, taxonomy: Taxonomy) -> Findings:
     for part in ("train", "tune", "test", "must_route"):
         sources: tuple[DataSource, ...] = getattr(run, part)
         for source in sources:
-            name = Path(source.path).stem
+            name = "/".join(Path(source.path).parts[-2:])
             examples = read_source(source, folder=folder, taxonomy=taxonomy)
             placed += [(Place(part, name, example.id), example) for example in examples]
     parts = dict.fromkeys(place.part for place, _ in placed)

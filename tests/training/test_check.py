@@ -99,7 +99,7 @@ def test_comments_that_stand_in_train_and_test_end_the_command_with_1_and_are_na
     write(site, "test.jsonl", [kept])
     result = run(site)
     assert result.exit_code == 1
-    assert "train:train:first and test:test:copied" in result.output
+    assert "train:train.jsonl:first and test:test.jsonl:copied" in result.output
     assert LONG not in result.output
 
 
@@ -141,4 +141,4 @@ def test_an_id_that_stands_twice_in_a_file_is_named(site):
     write(site, "test.jsonl", [{**comments(1)[0], "id": "same"}])
     result = run(site)
     assert result.exit_code == 1
-    assert "Ids that stand twice: train:train:same." in result.output
+    assert "Ids that stand twice: train:train.jsonl:same." in result.output
