@@ -164,9 +164,12 @@ def test_an_interruption_ends_with_130(monkeypatch, capsys):
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are sent otherwise there")
 def test_an_interrupted_process_ends_with_130_and_no_traceback():
+    # Started from a shell's background, a process inherits that it should ignore the signal.
     before = """
+import signal
 import time
 import model.taxonomy
+signal.signal(signal.SIGINT, signal.default_int_handler)
 def wait(path):
     print("on", flush=True)
     time.sleep(60)

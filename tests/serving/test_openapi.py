@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import schemathesis
 from hypothesis import settings as hypothesis_settings
+from schemathesis.config import SchemathesisConfig
 
 from serving.app import create_app
 from serving.keys import new_key
@@ -10,12 +11,17 @@ from serving.settings import Settings
 from tests.fakes import word_service
 
 KEY, KEPT = new_key("tester")
+# A body over the limit is refused with 413, which counts as refused for us.
+REFUSED = [400, 401, 403, 404, 405, 406, 409, 413, 415, 422, 428, 429, "5xx"]
+CONFIG = SchemathesisConfig.from_dict(
+    {"checks": {"negative_data_rejection": {"expected-statuses": REFUSED}}}
+)
 # Few comments, so that lists on both sides of the limit are tried.
 OPEN = schemathesis.openapi.from_asgi(
-    "/openapi.json", create_app(word_service(), Settings(max_comments=5))
+    "/openapi.json", create_app(word_service(), Settings(max_comments=5)), config=CONFIG
 )
 LOCKED = schemathesis.openapi.from_asgi(
-    "/openapi.json", create_app(word_service(), Settings(api_keys=(KEPT,)))
+    "/openapi.json", create_app(word_service(), Settings(api_keys=(KEPT,))), config=CONFIG
 )
 
 
