@@ -126,6 +126,10 @@ class Classifier:
             found[place] = reading.logits
         return found
 
+    def probabilities(self, comments: Sequence[Comment]) -> Array:
+        """Return the calibrated probability of each label [comments, labels], in their order."""
+        return self._calibration.presence(self.logits(comments)[:, self._labels])
+
     def _read(self, comments: Sequence[Comment]) -> Iterator[_Reading]:
         """Yield a reading per comment; long lists are read in parts, to bound memory."""
         for chunk in _chunks(comments):

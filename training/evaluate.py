@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from model.classifier import Classifier
 from model.errors import KeywordsError, MissingExtra, RoutingError
 from model.keywords import KeywordScorer
 from model.records import Comment, Prediction
@@ -18,6 +19,7 @@ from training.bootstrap import Array, Interval, difference, interval, sums
 from training.corpus import Example
 from training.metrics import Metrics, Tally, judge, judge_must_route
 from training.metrics import must_route as route_of
+from training.reliability import calibration_error
 
 log = logging.getLogger(__name__)
 MODEL, TFIDF, KEYWORDS = "model", "tfidf-svm", "keywords"
@@ -38,6 +40,7 @@ _FIGURES = {
     "route_accuracy": "right team (a rule is for the comment)",
     "route_commonest": "always the commonest team",
     "evidence_character_f1": "evidence characters F1",
+    "label_calibration_error": "calibration error of labels (from .2 up)",
     "coarse_micro_f1": "coarse labels micro-F1",
     "coarse_macro_f1": "coarse labels macro-F1",
 }
@@ -135,6 +138,10 @@ def evaluate(
             scorer: judge(examples, said, taxonomy=taxonomy, router=router)
             for scorer, said in predictions.items()
         }
+        if isinstance(classifier, Classifier):
+            report.sets[name][MODEL].calibration_error = calibration_error(
+                classifier.probabilities(comments), examples, taxonomy
+            )
         rows = {
             scorer: sums(examples, said, taxonomy=taxonomy, router=router)
             for scorer, said in predictions.items()

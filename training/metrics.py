@@ -77,6 +77,7 @@ class Metrics:
     evidence: Share = field(default_factory=Share)
     teams: dict[str, Tally] = field(default_factory=dict)
     route: Share = field(default_factory=Share)
+    calibration_error: float | None = None  # of labels; judged where probabilities are at hand
 
     def summary(self) -> dict[str, Any]:
         """Return the figures, rounded; kinds that were never judged are left out."""
@@ -95,6 +96,8 @@ class Metrics:
             figures["signal_micro_f1"] = micro(self.signals).f1
         if self.evidence.count:
             figures["evidence_character_f1"] = self.evidence.value
+        if self.calibration_error is not None:
+            figures["label_calibration_error"] = self.calibration_error
         if self.route.count:
             figures["route_accuracy"] = self.route.value
             commonest = max(team.cases for team in self.teams.values())
