@@ -63,7 +63,7 @@ def kill_in_the_middle(folder):
 
 @pytest.mark.slow
 def test_own_comments_and_labels_become_a_model_that_classifies_and_routes(tmp_path):
-    write_project(tmp_path, epochs=16)
+    write_project(tmp_path, epochs=24)
     kill_in_the_middle(tmp_path)
     done = echolot("train", "run.toml", "--data-dir", "data", folder=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -72,7 +72,7 @@ def test_own_comments_and_labels_become_a_model_that_classifies_and_routes(tmp_p
     assert noise == []
     log = (tmp_path / "data" / "runs" / "hotel-1" / "run.log").read_text("utf-8")
     assert int(re.search(r"going on from step (\d+)", log)[1]) >= 30
-    assert "checkpoint at step 160" in log  # 160 comments, 16 a step, 16 epochs
+    assert "checkpoint at step 240" in log  # 160 comments, 16 a step, 24 epochs
 
     listed = echolot("models", "list", "--data-dir", "data", folder=tmp_path).stdout
     assert re.search(r"^hotel-1 +hotel-1 .* de en +3 ", listed, re.MULTILINE)
@@ -81,7 +81,7 @@ def test_own_comments_and_labels_become_a_model_that_classifies_and_routes(tmp_p
 
     rows = [
         {"id": "a", "comment": "Nr. 7: blitzsauber", "score": 10},
-        {"id": "b", "comment": "cold breakfast, mice in the bathroom", "score": 0},
+        {"id": "b", "comment": "no. 8: cold breakfast, mice in the bathroom", "score": 0},
         {"id": "c", "comment": ""},
     ]
     (tmp_path / "in.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
