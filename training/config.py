@@ -39,6 +39,7 @@ class DataSource(_Strict):
     mapping: Name | None = None
     texts: Name | None = None  # the file with the texts, where `path` holds annotations alone
     ids: Name | None = None  # a file with one id a line: only these records are used
+    without: Name | None = None  # a file with one id a line: these are kept for judging
     share: Share = 1.0  # of its records, drawn anew each epoch
     weight: Annotated[float, Field(gt=0)] = 1.0
 
@@ -115,7 +116,7 @@ def _named_files(run: RunConfig) -> Iterator[tuple[str, str]]:
     for kind in ("train", "tune", "test", "must_route"):
         sources: tuple[DataSource, ...] = getattr(run, kind)
         for number, source in enumerate(sources):
-            for key in ("path", "mapping", "texts", "ids"):
+            for key in ("path", "mapping", "texts", "ids", "without"):
                 if path := getattr(source, key):
                     yield f"{kind}[{number}].{key}", path
 

@@ -91,7 +91,17 @@ def read_source(source: DataSource, *, folder: Path, taxonomy: Taxonomy) -> list
         texts=folder / source.texts if source.texts else None,
         weight=source.weight,
     )
+    if source.without:
+        kept_out = _ids(folder / source.without)
+        examples = [example for example in examples if example.id not in kept_out]
     return _chosen(examples, folder / source.ids) if source.ids else examples
+
+
+def _ids(file: Path) -> set[str]:
+    try:
+        return set(file.read_text("utf-8").split())
+    except (OSError, UnicodeDecodeError):
+        raise DataError(f"{file}: cannot be read as UTF-8 text with one id a line") from None
 
 
 def _worded(examples: Sequence[Example]) -> list[Example]:
@@ -101,10 +111,7 @@ def _worded(examples: Sequence[Example]) -> list[Example]:
 
 def _chosen(examples: Sequence[Example], file: Path) -> list[Example]:
     """Return the examples whose ids stand in a file, one a line; every id must be found."""
-    try:
-        wanted = set(file.read_text("utf-8").split())
-    except (OSError, UnicodeDecodeError):
-        raise DataError(f"{file}: cannot be read as UTF-8 text with one id a line") from None
+    wanted = _ids(file)
     chosen = [example for example in examples if example.id in wanted]
     if len(chosen) < len(wanted):
         missing = sorted(wanted - {example.id for example in chosen})

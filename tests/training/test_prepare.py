@@ -188,3 +188,18 @@ def test_a_case_that_must_be_routed_right_is_never_trained_on(site):
     data = read(site, "train", "must_route")
     assert len(data.must_route) == 5
     assert not keys(data.must_route) & keys([*data.train[0], *data.tune])
+
+
+def test_ids_that_are_kept_for_judging_are_left_out_of_a_source(site):
+    rows = comments(40)
+    write(site, "train.jsonl", *rows)
+    (site / "kept.txt").write_text("t0\nt1\nelsewhere\n", "utf-8")
+    whole = read(site, "train", more="")
+    run = (site / "run.toml").read_text("utf-8")
+    (site / "run.toml").write_text(
+        run.replace("[[train]]", '[[train]]\nwithout = "kept.txt"'), "utf-8"
+    )
+    config = load_run(site / "run.toml")
+    data = read_data(config, folder=site, taxonomy=read_taxonomy(config, folder=site))
+    left = {example.id for example in [*data.train[0], *data.tune]}
+    assert left == {example.id for example in [*whole.train[0], *whole.tune]} - {"t0", "t1"}
