@@ -108,6 +108,8 @@ def _show_docs(app: FastAPI) -> None:
             swagger_js_url=f"{DOCS_FILES}/swagger-ui-bundle.js",
             swagger_css_url=f"{DOCS_FILES}/swagger-ui.css",
             swagger_favicon_url=f"{DOCS_FILES}/favicon.png",
+            # Else the page sends the address of the description to a validator on the net.
+            swagger_ui_parameters={"validatorUrl": None},
         )
 
 

@@ -337,6 +337,7 @@ def test_the_page_that_shows_the_api_asks_no_other_server_for_anything(client):
     for path in asked:
         assert path.startswith("/")
         assert client.get(path).status_code == 200
+    assert '"validatorUrl": null' in page.text
     assert "://" not in re.sub(r"<a [^>]*>", "", page.text)
 
 
