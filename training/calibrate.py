@@ -6,7 +6,7 @@ What is fitted belongs to the exported graph as it will serve, quantisation incl
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -29,11 +29,17 @@ _GRID = np.arange(LIMITS[0], LIMITS[1] + 0.005, 0.01)
 
 
 def fit_calibration(
-    logits: Array, examples: Sequence[Example], *, taxonomy: Taxonomy
+    logits: Array,
+    examples: Sequence[Example],
+    *,
+    taxonomy: Taxonomy,
+    miss_costs: Mapping[str, float] | None = None,
 ) -> Calibration:
     """Return the calibration for logits [comments, R, 4]; rows: labels, signals, comment.
 
-    Only what is annotated counts. Parts with too little to fit stay at their defaults.
+    Only what is annotated counts. Parts with too little to fit stay at their defaults. A signal in
+    `miss_costs` (how many false alarms one miss costs) is raised from the probability on at which
+    that costs least (Elkan 2001, "The foundations of cost-sensitive learning"), not for best F1.
     """
     count = len(taxonomy.labels)
     truth, known = _label_truth(examples, list(taxonomy.labels))
@@ -54,6 +60,7 @@ def fit_calibration(
         for name, t in zip(taxonomy.signals, signals, strict=True)
         if t is not None
     }
+    own |= {f"signal:{name}": round(1 / (1 + cost), 3) for name, cost in (miss_costs or {}).items()}
     log.info("%d thresholds of their own, shared %.2f", len(own), shared_label)
     return replace(
         result,

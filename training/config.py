@@ -69,6 +69,8 @@ class RunConfig(_Strict):
     must_route: tuple[DataSource, ...] = ()  # cases whose signals demand a team; only judged
     vocabulary: Vocabulary | None = None
     languages: tuple[str, ...] = ("de", "en")  # the model is good at them; others are for review
+    # Signal -> how many false alarms one miss costs; its threshold is then 1 / (1 + cost).
+    miss_costs: dict[str, Annotated[float, Field(ge=1)]] = {}
     epochs: Annotated[int, Field(ge=1)] = 8
     batch_comments: Annotated[int, Field(ge=1)] = 32
     max_tokens: Annotated[int, Field(ge=16, le=512)] = 256  # longer comments are read in windows

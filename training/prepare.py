@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
-from model.errors import ConfigError, DataError
+from model.errors import ConfigError, DataError, suggest
 from model.taxonomy import Taxonomy, load_taxonomy
 from model.text import clean
 from training.config import DataSource, RunConfig
@@ -130,8 +130,18 @@ def _split(examples: Sequence[Example]) -> tuple[list[Example], list[Example]]:
 
 
 def read_taxonomy(run: RunConfig, *, folder: Path) -> Taxonomy:
-    """Return the taxonomy of a run."""
-    return load_taxonomy(folder / run.taxonomy)
+    """Return the taxonomy of a run.
+
+    Raises `ConfigError` where the run names a signal that the taxonomy has not.
+    """
+    taxonomy = load_taxonomy(folder / run.taxonomy)
+    for signal in run.miss_costs:
+        if signal not in taxonomy.signals:
+            raise ConfigError(
+                f"miss_costs names the signal {signal!r}, which {run.taxonomy} has not; "
+                + suggest(signal, taxonomy.signals)
+            )
+    return taxonomy
 
 
 def prepare_encoder(run: RunConfig, *, folder: Path, cache: Path) -> Path:

@@ -211,7 +211,7 @@ def build(
         metrics={},
     )
     write_artifact(built, manifest)
-    calibration = calibrate(built, manifest, tune=data.tune, taxonomy=taxonomy)
+    calibration = calibrate(built, manifest, run=run, tune=data.tune, taxonomy=taxonomy)
     manifest["calibration"] = calibration.to_manifest()
     write_artifact(built, manifest)
     report = None
@@ -233,14 +233,19 @@ def build(
 
 
 def calibrate(
-    built: Path, manifest: dict[str, Any], *, tune: list[Example], taxonomy: Taxonomy
+    built: Path,
+    manifest: dict[str, Any],
+    *,
+    run: RunConfig,
+    tune: list[Example],
+    taxonomy: Taxonomy,
 ) -> Calibration:
     """Return the calibration of the exported graph as it will serve; without data, none."""
     if not tune:
         log.warning("nothing to tune on: probabilities are not calibrated, thresholds are .5")
         return Calibration()
     logits = Classifier.load(built, taxonomy=taxonomy).logits(comments_of(tune))
-    calibration = fit_calibration(logits, tune, taxonomy=taxonomy)
+    calibration = fit_calibration(logits, tune, taxonomy=taxonomy, miss_costs=run.miss_costs)
     if not any(note.evidence for example in tune for note in example.labels.values()):
         return calibration
 

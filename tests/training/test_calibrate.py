@@ -133,3 +133,19 @@ def test_evidence_takes_the_shift_and_the_cost_that_score_best():
 
     base = Calibration(mood_temperature=1.7)
     assert fit_evidence(base, score) == replace(base, evidence_shift=-1.0, clause_cost=4.0)
+
+
+def test_a_signal_whose_misses_are_dear_is_raised_sooner(taxonomy):
+    logits, examples = drawn()
+    by_f1 = fit_calibration(logits, examples, taxonomy=taxonomy)
+    by_cost = fit_calibration(logits, examples, taxonomy=taxonomy, miss_costs={"pest": 9.0})
+    assert by_cost.signal_threshold("pest") == 0.1 < by_f1.signal_threshold("pest")
+    assert by_cost.label_threshold(LABELS[0]) == by_f1.label_threshold(LABELS[0])
+    probability = by_cost.warning(logits[:, SIGNAL])
+    truth = np.array(["pest" in example.signals for example in examples])
+
+    def cost(threshold):
+        said = probability >= threshold
+        return 9 * (truth & ~said).sum() + (said & ~truth).sum()
+
+    assert cost(0.1) < cost(by_f1.signal_threshold("pest"))

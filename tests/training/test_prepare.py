@@ -203,3 +203,9 @@ def test_ids_that_are_kept_for_judging_are_left_out_of_a_source(site):
     data = read_data(config, folder=site, taxonomy=read_taxonomy(config, folder=site))
     left = {example.id for example in [*data.train[0], *data.tune]}
     assert left == {example.id for example in [*whole.train[0], *whole.tune]} - {"t0", "t1"}
+
+
+def test_the_cost_of_a_signal_that_is_not_there_is_refused_before_the_run(site):
+    run = load_run(site / "run.toml").model_copy(update={"miss_costs": {"pests": 9.0}})
+    with pytest.raises(ConfigError, match=r"miss_costs names the signal 'pests'.*'pest'\?"):
+        read_taxonomy(run, folder=site)
