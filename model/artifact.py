@@ -5,6 +5,7 @@
     labels.npz       what belongs to each row (label, signal, comment), and to untrained ones
     labels.toml      the taxonomy that the model was trained with
     tokenizer.json   the tokenizers library's file
+    certificate.npz  judged comments without texts, once the model is certified (certificate.py)
 
 No pickle, no dotted Python path. `read_artifact` says what is missing, damaged or does not fit.
 """
@@ -22,11 +23,13 @@ import numpy as np
 import numpy.typing as npt
 
 from model.calibration import Calibration
+from model.certificate import CERTIFICATE, Certificate
 from model.errors import ArtifactError
 from model.taxonomy import Taxonomy
 
 FORMAT = 1
 FILES = ("model.onnx", "labels.npz", "labels.toml", "tokenizer.json")
+OPTIONAL = (CERTIFICATE,)
 MANIFEST = "manifest.json"
 COMMENT = "comment"
 KINDS = ("label", "signal", "comment")  # of rows; what the rows of a kind share has this order
@@ -92,6 +95,11 @@ class Artifact:
         """Return the name of the model."""
         return str(self.manifest["name"])
 
+    def certificate(self) -> Certificate | None:
+        """Return what was judged to promise routes; None for a model that was not certified."""
+        path = self.folder / CERTIFICATE
+        return Certificate.read(path) if CERTIFICATE in self.manifest["files"] else None
+
     def check_fit(self, taxonomy: Taxonomy) -> tuple[str, ...]:
         """Return the rows that the taxonomy has and the model was not trained on.
 
@@ -118,7 +126,7 @@ class Artifact:
 def read_artifact(folder: Path) -> Artifact:
     """Read a model folder and check all of it. Raises `ArtifactError` with what does not fit."""
     manifest = read_manifest(folder)
-    for name in FILES:
+    for name in _files(manifest["files"]):
         _check_file(folder / name, manifest["files"][name])
     rows = _read_rows(folder / "labels.npz")
     if list(rows.ids) != [*manifest["taxonomy"]["terms"], COMMENT]:
@@ -167,10 +175,14 @@ def _check_manifest(manifest: Mapping[str, Any], *, path: Path) -> None:
     need(isinstance(taxonomy, dict), "taxonomy", "a table")
     need(_are(manifest["taxonomy"].get("terms"), str), "taxonomy.terms", "a table of fingerprints")
     need(_are(manifest.get("files"), dict), "files", "a table of files")
-    for file in FILES:
+    for file in _files(manifest["files"]):
         stated = manifest["files"].get(file, {})
         whole = isinstance(stated.get("sha256"), str) and type(stated.get("bytes")) is int
         need(whole, f"files.{file}", "a table with sha256 and bytes")
+
+
+def _files(stated: Mapping[str, Any]) -> tuple[str, ...]:
+    return (*FILES, *(name for name in OPTIONAL if name in stated))
 
 
 def _are(value: Any, kind: type, *, of: type = dict) -> bool:
@@ -183,7 +195,7 @@ def write_artifact(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write the manifest of a folder whose other files are there, with their checksums."""
     files = {
         name: {"sha256": _sha256(folder / name), "bytes": (folder / name).stat().st_size}
-        for name in FILES
+        for name in (*FILES, *(name for name in OPTIONAL if (folder / name).is_file()))
     }
     whole = {"format": FORMAT, **manifest, "files": files}
     text = json.dumps(whole, indent=2, ensure_ascii=False) + "\n"

@@ -19,7 +19,15 @@ from model.calibration import Calibration, presence_log_odds, signal_log_odds
 from model.engine import Engine, Window
 from model.evidence import MARGIN, Span, WordGrid
 from model.language import detect_language
-from model.records import SENTIMENTS, Comment, Evidence, LabelScore, Prediction, SignalScore
+from model.records import (
+    SENTIMENTS,
+    Beliefs,
+    Comment,
+    Evidence,
+    LabelScore,
+    Prediction,
+    SignalScore,
+)
 from model.taxonomy import Taxonomy, load_taxonomy
 from model.text import CleanText, clauses, clean, words
 
@@ -69,6 +77,7 @@ class Classifier:
         self.name = artifact.name
         self.taxonomy = taxonomy
         self.languages = tuple(artifact.manifest["languages"])
+        self.certificate = artifact.certificate()
         self._calibration = artifact.calibration
         self._engine = engine
         self._untrained = frozenset(untrained)
@@ -168,20 +177,23 @@ class Classifier:
             return Prediction(
                 language=language, sentiment="neutral", confidence=1.0, truncated=truncated
             )
-        feeling = self._calibration.feeling(reading.logits[self._comment])
+        logits = reading.logits
+        feeling = self._calibration.feeling(logits[self._comment])
+        presence = self._calibration.presence(logits[self._labels])
+        moods = self._calibration.mood(logits[self._labels])
+        warnings = self._calibration.warning(logits[self._signals])
         finder = _Finder(comment.text, reading, self._calibration)
         return Prediction(
             language=comment.language or detect_language(reading.windows[0][0].text.text),
             sentiment=SENTIMENTS[int(feeling.argmax())],
             confidence=_rounded(feeling.max()),
-            labels=self._labels_of(reading, finder),
-            signals=self._signals_of(reading, finder),
+            labels=self._labels_of(presence, moods, finder),
+            signals=self._signals_of(warnings, finder),
             truncated=truncated,
+            beliefs=Beliefs(labels=presence[:, None] * moods, signals=warnings, feeling=feeling),
         )
 
-    def _labels_of(self, reading: _Reading, finder: _Finder) -> tuple[LabelScore, ...]:
-        logits = reading.logits[self._labels]
-        presence, moods = self._calibration.presence(logits), self._calibration.mood(logits)
+    def _labels_of(self, presence: Array, moods: Array, finder: _Finder) -> tuple[LabelScore, ...]:
         found = [
             LabelScore(
                 label=term.id,
@@ -199,8 +211,7 @@ class Classifier:
         ]
         return tuple(sorted(found, key=lambda label: -label.confidence))
 
-    def _signals_of(self, reading: _Reading, finder: _Finder) -> tuple[SignalScore, ...]:
-        presence = self._calibration.warning(reading.logits[self._signals])
+    def _signals_of(self, warnings: Array, finder: _Finder) -> tuple[SignalScore, ...]:
         found = [
             SignalScore(
                 signal=signal,
@@ -208,7 +219,7 @@ class Classifier:
                 evidence=finder.evidence(row, below_peak=SIGNAL_PEAK),
             )
             for signal, row, confidence in zip(
-                self.taxonomy.signals, self._signals, presence, strict=True
+                self.taxonomy.signals, self._signals, warnings, strict=True
             )
             if confidence >= self._calibration.signal_threshold(signal)
         ]

@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
+
 Sentiment = Literal["negative", "neutral", "positive"]
 SENTIMENTS: tuple[Sentiment, ...] = ("negative", "neutral", "positive")
 Segment = Literal["detractor", "passive", "promoter"]
@@ -70,9 +73,25 @@ class SignalScore:
     evidence: tuple[Evidence, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Beliefs:
+    """The calibrated probabilities of all that could be said of a comment, said or not.
+
+    `labels` [L, 3]: that a label is there with a sentiment; `signals` [S]; `feeling` [3]: the
+    comment's own sentiment. Labels and signals in the taxonomy's order, sentiments in `SENTIMENTS`.
+    """
+
+    labels: npt.NDArray[np.float32]
+    signals: npt.NDArray[np.float32]
+    feeling: npt.NDArray[np.float32]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """What one comment says; labels and signals in falling order of confidence."""
+    """What one comment says; labels and signals in falling order of confidence.
+
+    `beliefs` are what was decided from; None where there was nothing to read.
+    """
 
     language: str
     sentiment: Sentiment
@@ -80,6 +99,7 @@ class Prediction:
     labels: tuple[LabelScore, ...] = ()
     signals: tuple[SignalScore, ...] = ()
     truncated: bool = False
+    beliefs: Beliefs | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,12 +72,19 @@ class Router:
 
 def _facts(prediction: Prediction, comment: Comment) -> Mapping[str, frozenset[str]]:
     labels = {label_fact(scored.label, scored.sentiment) for scored in prediction.labels}
-    facts = {
+    return {
         "label": frozenset(labels or {label_fact(NONE, prediction.sentiment)}),
         "sentiment": frozenset({prediction.sentiment}),
         "signal": frozenset(scored.signal for scored in prediction.signals),
+        **known_facts(prediction.language, comment),
+    }
+
+
+def known_facts(language: str, comment: Comment) -> dict[str, frozenset[str]]:
+    """Return what does not hang on the model's judgement: segment, language, properties."""
+    facts = {
         "segment": frozenset({comment.segment or NONE}),
-        "language": language_facts(prediction.language),
+        "language": language_facts(language),
     }
     if comment.touchpoint is not None:
         facts["touchpoint"] = frozenset({comment.touchpoint})

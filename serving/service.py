@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+from model.policy import ReviewPolicy
 from model.records import Comment, Failure, Prediction, Result, Route
-from model.review import review_reasons
 from model.taxonomy import Taxonomy
 from serving.parsing import comment_id, parse_comment
 
@@ -47,9 +47,12 @@ class Routes(Protocol):
 class Service:
     """Answers comments: reads them, classifies, routes, and says which need a look."""
 
-    def __init__(self, classifier: Classifies, router: Routes) -> None:
+    def __init__(
+        self, classifier: Classifies, router: Routes, *, policy: ReviewPolicy | None = None
+    ) -> None:
         self._classifier = classifier
         self._router = router
+        self._policy = policy or ReviewPolicy(classifier.languages)
         self.model = classifier.name
         self.taxonomy = classifier.taxonomy
         self.fingerprint = classifier.taxonomy.fingerprint()
@@ -63,31 +66,44 @@ class Service:
         read = [parse_comment(record, position=first + n) for n, record in enumerate(records)]
         with_words = {n: c for n, c in enumerate(read) if isinstance(c, Comment) and c.text.strip()}
         said = self._classifier.classify(list(with_words.values())) if with_words else []
-        predictions = dict(zip(with_words, said, strict=True))
+        judged = dict(zip(with_words, self._judged(list(with_words.values()), said), strict=True))
         results: list[Result] = []
         for n, comment in enumerate(read):
             if isinstance(comment, Failure):
                 own_id = comment_id(records[n], position=first + n)
                 results.append(Result(id=own_id, error=comment))
-            elif n in predictions:
-                results.append(self._judged(predictions[n], comment))
+            elif n in judged:
+                results.append(judged[n])
             else:
                 results.append(self._silent(comment))
         return results
 
-    def _judged(self, prediction: Prediction, comment: Comment) -> Result:
-        # The client knows better than any guess which language it asked in.
-        if comment.language and prediction.language != comment.language:
-            prediction = replace(prediction, language=comment.language)
-        reasons = review_reasons(prediction, comment, good_languages=self._classifier.languages)
-        return Result(
-            id=comment.id,
-            segment=comment.segment,
-            prediction=prediction,
-            route=self._router.route(prediction, comment),
-            needs_review=bool(reasons),
-            review_reasons=reasons,
-        )
+    def _judged(self, comments: Sequence[Comment], said: Sequence[Prediction]) -> list[Result]:
+        predictions = [
+            # The client knows better than any guess which language it asked in.
+            replace(prediction, language=comment.language)
+            if comment.language and prediction.language != comment.language
+            else prediction
+            for comment, prediction in zip(comments, said, strict=True)
+        ]
+        routes = [
+            self._router.route(prediction, comment)
+            for comment, prediction in zip(comments, predictions, strict=True)
+        ]
+        reasons = self._policy.reasons(predictions, comments, routes)
+        return [
+            Result(
+                id=comment.id,
+                segment=comment.segment,
+                prediction=prediction,
+                route=route,
+                needs_review=bool(found),
+                review_reasons=found,
+            )
+            for comment, prediction, route, found in zip(
+                comments, predictions, routes, reasons, strict=True
+            )
+        ]
 
     def _silent(self, comment: Comment) -> Result:
         # A score without words: nothing to read or to review, but somebody may have to act.
@@ -118,4 +134,12 @@ def load_service(settings: Settings) -> Service:
         threads=1,
         max_characters=settings.max_characters,
     )
-    return Service(classifier, Router.load(settings.routing, taxonomy=classifier.taxonomy))
+    router = Router.load(settings.routing, taxonomy=classifier.taxonomy)
+    policy = ReviewPolicy.load(
+        classifier.certificate,
+        router=router,
+        taxonomy=classifier.taxonomy,
+        languages=classifier.languages,
+        risk=settings.review_risk,
+    )
+    return Service(classifier, router, policy=policy)

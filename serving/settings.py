@@ -56,6 +56,8 @@ class Settings(BaseSettings):
     """Taxonomy file; the one that the model was trained on if unset."""
     routing: Path | None = None
     """Routing file; the shipped one if unset."""
+    review_risk: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """How often the routes that are not flagged for review may be wrong, kept by a tested model."""
     data_dir: Path = Path("data/local")
     """Folder for everything that the service keeps."""
     api_keys: Annotated[tuple[ApiKey, ...], NoDecode, BeforeValidator(_keys)] = ()

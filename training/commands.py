@@ -1,4 +1,4 @@
-"""`echolot train`, `echolot evaluate` and `echolot data check`.
+"""`echolot train`, `echolot evaluate`, `echolot certify` and `echolot data check`.
 
 The run file is checked before torch and its kin are imported: that takes seconds.
 """
@@ -19,6 +19,9 @@ from model.registry import resolve
 from training.config import check_files, load_run
 
 RUN = click.argument("run", type=click.Path(path_type=Path))
+MODEL = click.option(
+    "--model", "name", help="Model by name or folder; that of the run if not given."
+)
 _UNTOUCHED = {"start": None}  # what only training reads need not be there to judge
 
 
@@ -56,13 +59,21 @@ def train(run: Path, data_dir: Path, restart: bool) -> None:
 @click.command()
 @RUN
 @DATA_DIR
-@click.option("--model", "name", help="Model by name or folder; that of the run if not given.")
+@MODEL
+@click.option(
+    "--beside",
+    multiple=True,
+    help="A further model, by name or folder, to compare with on the same comments; repeatable.",
+)
 @click.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for report.md and metrics.json; the report is printed if not given.",
+    help="Folder for report.md, metrics.json, plots, and errors.md with the worst mistakes and "
+    "their texts; the report is printed if not given.",
 )
-def evaluate(run: Path, data_dir: Path, name: str | None, output: Path | None) -> None:
+def evaluate(
+    run: Path, data_dir: Path, name: str | None, beside: tuple[str, ...], output: Path | None
+) -> None:
     """Judge a model on the test data of the file RUN, beside keywords and TF-IDF + SVM."""
     config = load_run(run)
     if not config.test:
@@ -85,16 +96,53 @@ def evaluate(run: Path, data_dir: Path, name: str | None, output: Path | None) -
         taxonomy=taxonomy,
         router=router_for(taxonomy, path=rules),
         must_route=data.must_route,
+        beside={
+            other: Classifier.load(resolve(other, data_dir=data_dir), taxonomy=taxonomy)
+            for other in beside
+        },
     )
     if output is None:
         click.echo(report.markdown())
         return
+    from training.plots import draw
+
     output.mkdir(parents=True, exist_ok=True)
+    draw(report, output)
+    (output / "errors.md").write_text(report.worst(), encoding="utf-8")
     (output / "report.md").write_text(report.markdown(), encoding="utf-8")
     (output / "metrics.json").write_text(
         json.dumps(report.figures(), indent=2) + "\n", encoding="utf-8"
     )
     click.echo(f"report: {output / 'report.md'}")
+
+
+@click.command()
+@RUN
+@DATA_DIR
+@MODEL
+def certify(run: Path, data_dir: Path, name: str | None) -> None:
+    """Test a finished model on the [[certify]] data of the file RUN: what its routes promise.
+
+    The comments must have served nothing else. The certificate goes into the model's folder, and
+    `needs_review` then keeps the promise for whatever routing rules are used.
+    """
+    config = load_run(run)
+    if not config.certify:
+        raise ConfigError(f"{run}: names no data to certify; add a [[certify]] table with a path")
+    check_files(config.model_copy(update=_UNTOUCHED), file=run)
+    from training.certify import certify as certify_model
+    from training.evaluate import router_for
+    from training.prepare import read_data, read_taxonomy
+
+    _show_logs()
+    taxonomy = read_taxonomy(config, folder=run.parent)
+    rules = run.parent / config.routing if config.routing else None
+    router = router_for(taxonomy, path=rules)
+    if router is None:
+        raise ConfigError(f'{run}: routes need rules for these labels; add routing = "…"')
+    folder = resolve(name or config.name, data_dir=data_dir)
+    data = read_data(config, folder=run.parent, taxonomy=taxonomy)
+    click.echo(certify_model(folder, data.certify, taxonomy=taxonomy, router=router))
 
 
 @click.group()

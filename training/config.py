@@ -67,6 +67,7 @@ class RunConfig(_Strict):
     tune: tuple[DataSource, ...] = ()  # thresholds and calibration; none: a tenth of train
     test: tuple[DataSource, ...] = ()  # judged at the end, used for nothing else
     must_route: tuple[DataSource, ...] = ()  # cases whose signals demand a team; only judged
+    certify: tuple[DataSource, ...] = ()  # used once per release, by `echolot certify`
     vocabulary: Vocabulary | None = None
     languages: tuple[str, ...] = ("de", "en")  # the model is good at them; others are for review
     # Signal -> how many false alarms one miss costs; its threshold is then 1 / (1 + cost).
@@ -115,7 +116,7 @@ def _named_files(run: RunConfig) -> Iterator[tuple[str, str]]:
         yield "routing", run.routing
     if run.start:
         yield "start", run.start
-    for kind in ("train", "tune", "test", "must_route"):
+    for kind in ("train", "tune", "test", "must_route", "certify"):
         sources: tuple[DataSource, ...] = getattr(run, kind)
         for number, source in enumerate(sources):
             for key in ("path", "mapping", "texts", "ids", "without"):

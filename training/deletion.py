@@ -1,7 +1,8 @@
-"""Whether evidence carries its label: taken away, the label should fade (ERASER's comprehensiveness).
+"""Whether evidence carries its label: taken away, the label should fade.
 
-After DeYoung et al. 2020 (arXiv:1911.03429): the probability of a label on the whole text, less
-that without the evidence, beside the same for as many words in a row drawn at random.
+The comprehensiveness of DeYoung et al. 2020 (ERASER, arXiv:1911.03429): the probability of a label
+on the whole text, less that without the evidence, beside the same for as many words in a row drawn
+at random.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from typing import Any
 from model.records import SENTIMENTS, Comment, LabelScore, Prediction, Sentiment, SignalScore
 from model.routing import Router
 from model.taxonomy import Taxonomy
+from model.text import words
 from training.corpus import Example
 
 MACRO_POSITIVES = 5  # labels with fewer cases say nothing in a macro average
@@ -73,8 +74,10 @@ class Metrics:
     signals: dict[str, Tally] = field(default_factory=dict)
     coarse: dict[str, Tally] = field(default_factory=dict)
     sentiment: Share = field(default_factory=Share)
+    feelings: dict[str, Tally] = field(default_factory=dict)  # the comment's sentiment, by value
     clear_sentiment: Share = field(default_factory=Share)
     evidence: Share = field(default_factory=Share)
+    evidence_words: Share = field(default_factory=Share)
     teams: dict[str, Tally] = field(default_factory=dict)
     route: Share = field(default_factory=Share)
     calibration_error: float | None = None  # of labels; judged where probabilities are at hand
@@ -91,11 +94,13 @@ class Metrics:
             figures["area_micro_f1"] = micro(self.areas).f1
         if self.sentiment.count:
             figures["sentiment_accuracy"] = self.sentiment.value
+            figures["sentiment_macro_f1"] = macro(self.feelings)
             figures["clear_sentiment_accuracy"] = self.clear_sentiment.value
         if _cases(self.signals):
             figures["signal_micro_f1"] = micro(self.signals).f1
         if self.evidence.count:
             figures["evidence_character_f1"] = self.evidence.value
+            figures["evidence_word_f1"] = self.evidence_words.value
         if self.calibration_error is not None:
             figures["label_calibration_error"] = self.calibration_error
         if self.route.count:
@@ -126,6 +131,10 @@ def judge(
             right = prediction.sentiment == example.sentiment
             metrics.sentiment.right += right
             metrics.sentiment.count += 1
+            for feeling in {prediction.sentiment, example.sentiment}:
+                _tally(metrics.feelings, feeling).add(
+                    prediction.sentiment == feeling, example.sentiment == feeling
+                )
             if example.sentiment != "neutral":
                 metrics.clear_sentiment.right += right
                 metrics.clear_sentiment.count += 1
@@ -169,6 +178,8 @@ def _labels(metrics: Metrics, example: Example, prediction: Prediction, taxonomy
             spans = [(piece.start, piece.end) for piece in found.evidence]
             metrics.evidence.right += character_f1(spans, note.evidence)
             metrics.evidence.count += 1
+            metrics.evidence_words.right += word_f1(spans, note.evidence, text=example.text)
+            metrics.evidence_words.count += 1
     if known:
         areas = {taxonomy.labels[label].area for label in example.labels}
         areas_said = {taxonomy.labels[label].area for label in said}
@@ -277,6 +288,19 @@ def character_f1(said: Iterable[tuple[int, int]], true: tuple[int, int]) -> floa
     chosen = {i for start, end in said for i in range(start, end)}
     wanted = set(range(*true))
     return 2 * len(chosen & wanted) / max(1, len(chosen) + len(wanted))
+
+
+def word_f1(said: Iterable[tuple[int, int]], true: tuple[int, int], *, text: str) -> float:
+    """Return the F1 of the words that some spans touch against those that the true one does."""
+    spans = list(said)
+    places = words(text)
+    chosen = {i for i, word in enumerate(places) if any(_touch(word, span) for span in spans)}
+    wanted = {i for i, word in enumerate(places) if _touch(word, true)}
+    return 2 * len(chosen & wanted) / max(1, len(chosen) + len(wanted))
+
+
+def _touch(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    return one[0] < other[1] and other[0] < one[1]
 
 
 def _tally(tallies: dict[str, Tally], key: str) -> Tally:

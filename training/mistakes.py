@@ -67,9 +67,7 @@ def slices(examples: Sequence[Example]) -> dict[str, dict[str, list[int]]]:
     }
 
 
-def confusions(
-    examples: Sequence[Example], predictions: Sequence[Prediction]
-) -> list[Confusion]:
+def confusions(examples: Sequence[Example], predictions: Sequence[Prediction]) -> list[Confusion]:
     """Return which labels are taken for which, the commonest first."""
     pairs: Counter[tuple[str, str]] = Counter()
     for example, prediction in zip(examples, predictions, strict=True):

@@ -38,6 +38,7 @@ class Data:
     tune: list[Example]
     test: list[Example]
     must_route: list[Example] = field(default_factory=list)
+    certify: list[Example] = field(default_factory=list)
 
     def fingerprint(self) -> str:
         """Return a digest of all ids and texts."""
@@ -59,13 +60,15 @@ def read_data(run: RunConfig, *, folder: Path, taxonomy: Taxonomy) -> Data:
     test = [example for source in run.test for example in read(source)]
     tune = [example for source in run.tune for example in _worded(read(source))]
     must_route = [example for source in run.must_route for example in read(source)]
-    tune = without_repeats(tune, held_out=[*test, *must_route])
+    certify = [example for source in run.certify for example in read(source)]
+    kept_apart = [*test, *must_route, *certify]
+    tune = without_repeats(tune, held_out=kept_apart)
     if run.tune and not tune:
         raise ConfigError("tune: no comment is left once those of test are out")
     sources = [_worded(read(source)) for source in run.train]
     # Full annotations first, so that of two annotations of one text the full one wins.
     ordered = sorted(chain(*sources), key=lambda example: not example.is_full)
-    kept = without_repeats(ordered, held_out=[*tune, *test, *must_route])
+    kept = without_repeats(ordered, held_out=[*tune, *kept_apart])
     if not tune:
         kept, tune = _split(kept)
     if not kept:
@@ -76,7 +79,7 @@ def read_data(run: RunConfig, *, folder: Path, taxonomy: Taxonomy) -> Data:
         for source in sources
     )
     log.info("train %s, tune %d, test %d", [len(part) for part in train], len(tune), len(test))
-    return Data(train, tune, test, must_route)
+    return Data(train, tune, test, must_route, certify)
 
 
 def read_source(source: DataSource, *, folder: Path, taxonomy: Taxonomy) -> list[Example]:

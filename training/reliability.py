@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -15,15 +16,20 @@ FLOOR = 0.2  # below it nobody is told of a label, and most of them would say no
 BINS = 15
 
 
-def calibration_error(
-    probabilities: Array, examples: Sequence[Example], taxonomy: Taxonomy
-) -> float | None:
-    """Return the expected calibration error of labels; None where nothing reaches the floor.
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Decisions of about the same confidence: what was said on average, and how many are right."""
+
+    said: float
+    right: float
+    count: int
+
+
+def reliability(probabilities: Array, examples: Sequence[Example], taxonomy: Taxonomy) -> list[Bin]:
+    """Return the bins of labels, the least confident first; none where nothing reaches the floor.
 
     `probabilities` [comments, labels]. Decisions from `FLOOR` up are sorted into `BINS` of equal
-    count; the error is the mean gap between confidence and share of right ones, weighted by count
-    (Nguyen and O'Connor 2015, arXiv:1508.05154, for bins of equal count). What is not annotated is
-    left out.
+    count (Nguyen and O'Connor 2015, arXiv:1508.05154). What is not annotated is left out.
     """
     chosen, right = [], []
     for row, example in zip(probabilities, examples, strict=True):
@@ -33,13 +39,18 @@ def calibration_error(
             if row[column] >= FLOOR and (label in example.labels or label in example.absent):
                 chosen.append(float(row[column]))
                 right.append(label in example.labels)
-    if not chosen:
-        return None
     order = np.argsort(chosen, kind="stable")
     said, true = np.array(chosen)[order], np.array(right, dtype=float)[order]
-    gaps = [
-        len(part) * abs(float(part.mean() - share.mean()))
+    return [
+        Bin(float(part.mean()), float(share.mean()), len(part))
         for part, share in zip(np.array_split(said, BINS), np.array_split(true, BINS), strict=True)
         if len(part)
     ]
-    return float(sum(gaps) / len(said))
+
+
+def calibration_error(bins: Sequence[Bin]) -> float | None:
+    """Return the mean gap between confidence and share of right ones, weighted by count."""
+    if not bins:
+        return None
+    gaps = [found.count * abs(found.said - found.right) for found in bins]
+    return sum(gaps) / sum(found.count for found in bins)

@@ -143,7 +143,9 @@ def _closer_parts(closer: Closer) -> list[str]:
     parts = [_slice_table(kind, slices) for kind, slices in closer.slices.items() if slices]
     if closer.confusions:
         rows = [f"| {c.true} | {c.said} | {c.count} |" for c in closer.confusions]
-        parts.append("\n".join(["| missed | said instead | comments |", "|---|---|---|", *rows, ""]))
+        parts.append(
+            "\n".join(["| missed | said instead | comments |", "|---|---|---|", *rows, ""])
+        )
     if closer.deletion:
         parts.append(closer.deletion.markdown())
     if closer.curve:

@@ -26,19 +26,13 @@ from training.calibrate import fit_calibration, fit_evidence
 from training.config import RunConfig, check_files, load_run
 from training.corpus import Example
 from training.encoder import load_tokenizer
-from training.evaluate import (
-    MODEL,
-    Report,
-    comments_of,
-    evaluate,
-    evidence_score,
-    router_for,
-)
+from training.evaluate import comments_of, evaluate, evidence_score, router_for
 from training.export import export
 from training.features import Featurizer
 from training.finetune import CHECKPOINT, Learner, Trainer, build_learner
 from training.prepare import Data, prepare_encoder, read_data, read_taxonomy
 from training.publish import manifest_of, publish, write_card
+from training.report import MODEL, Report
 
 log = logging.getLogger(__name__)
 RUNS_TABLE = "runs.csv"

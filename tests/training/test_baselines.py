@@ -7,8 +7,9 @@ from model.routing import Router
 from tests.training.tiny import ROUTING
 from training.baselines import TfidfScorer
 from training.corpus import Example
-from training.evaluate import MODEL, TFIDF, TFIDF_SETS, comments_of, evaluate
+from training.evaluate import TFIDF, TFIDF_SETS, comments_of, evaluate
 from training.metrics import judge
+from training.report import MODEL
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from training.corpus import Example, LabelNote
-from training.reliability import calibration_error
+from training.reliability import calibration_error, reliability
 
 CLEAN, NOISE, MEAL = "room.clean", "room.noise", "food.breakfast"
 
@@ -30,9 +30,13 @@ def only_first(values):
     return rows
 
 
+def error(rows, examples, taxonomy):
+    return calibration_error(reliability(rows, examples, taxonomy))
+
+
 def test_confidences_that_mean_what_they_say_have_a_small_error(parts):
     shares = np.random.default_rng(0).uniform(0.2, 1, 6000)
-    found = calibration_error(only_first(shares), drawn(shares), parts.taxonomy)
+    found = error(only_first(shares), drawn(shares), parts.taxonomy)
     assert found < 0.03
 
 
@@ -40,14 +44,12 @@ def test_confidences_that_mean_what_they_say_have_a_small_error(parts):
 def test_the_error_is_by_how_much_a_model_is_too_sure(parts, too_much):
     shares = np.random.default_rng(0).uniform(0.3, 0.7, 6000)
     said = only_first(shares + too_much)
-    assert calibration_error(said, drawn(shares), parts.taxonomy) == pytest.approx(
-        too_much, abs=0.02
-    )
+    assert error(said, drawn(shares), parts.taxonomy) == pytest.approx(too_much, abs=0.02)
 
 
 def test_what_is_below_the_floor_or_not_annotated_does_not_count(parts):
     rows = np.array([[0.9, 0.1, 0.9], [0.9, 0.9, 0.9]], dtype=np.float32)
     known = example(CLEAN, absent=[NOISE])
     coarse = example(judged={(CLEAN, NOISE): True})
-    assert calibration_error(rows, [known, coarse], parts.taxonomy) == pytest.approx(0.1, abs=1e-6)
-    assert calibration_error(np.zeros((1, 3)), [known], parts.taxonomy) is None
+    assert error(rows, [known, coarse], parts.taxonomy) == pytest.approx(0.1, abs=1e-6)
+    assert error(np.zeros((1, 3)), [known], parts.taxonomy) is None
