@@ -112,6 +112,41 @@ def test_own_comments_and_labels_become_a_model_that_classifies_and_routes(tmp_p
         assert figures[language]["model"]["evidence_character_f1"] > 0.8
         assert "tfidf-svm" in figures[language]
     assert "### de (20 comments)" in (tmp_path / "report" / "report.md").read_text("utf-8")
+    drawn = {path.name for path in (tmp_path / "report").glob("*.svg")}
+    assert drawn == {"labels.svg", "reliability.svg"}  # no rules were named, so no routes
+    assert "not passed on" in (tmp_path / "report" / "errors.md").read_text("utf-8")
+    certify_and_ask(tmp_path, rows=rows)
+
+
+def certify_and_ask(folder, *, rows):
+    """Test the model on comments of its own, and see the promise in what it answers."""
+    kept_apart = [json.dumps(row, ensure_ascii=False) for row in comments(440)[240:]]
+    (folder / "certify.jsonl").write_text("\n".join(kept_apart), "utf-8")
+    text = (folder / "run.toml").read_text("utf-8")
+    text = text.replace(
+        'taxonomy = "labels.toml"', 'taxonomy = "labels.toml"\nrouting = "routing.toml"'
+    )
+    (folder / "run.toml").write_text(text + '[[certify]]\npath = "certify.jsonl"\n', "utf-8")
+    done = echolot("certify", "run.toml", "--data-dir", "data", folder=folder)
+    assert done.returncode == 0, done.stderr
+    assert "Tested on 200 comments that served nothing else" in done.stdout
+    card = (folder / "data" / "models" / "hotel-1" / "MODEL_CARD.md").read_text("utf-8")
+    assert card.count("## What is promised") == 1
+    shown = echolot("models", "show", "hotel-1", "--data-dir", "data", folder=folder)
+    certified = json.loads(shown.stdout)["certified"]
+    assert certified["not_flagged"] > 0.5
+    done = echolot(
+        *("classify", "in.jsonl", "--output", "-"),
+        folder=folder,
+        ECHOLOT_DATA_DIR="data",
+        ECHOLOT_MODEL="hotel-1",
+        ECHOLOT_ROUTING="routing.toml",
+    )
+    assert done.returncode == 0, done.stderr
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [answer["id"] for answer in answers] == [row["id"] for row in rows]
+    assert answers[0]["review_reasons"] == []
+    assert answers[2]["needs_review"] is False  # no words, nothing to look at
 
 
 @pytest.mark.slow
