@@ -148,10 +148,6 @@ def test_enough_golden_comments_are_wholly_right(classifier, language):
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(
-    strict=True,
-    reason="the broken trousers lie at .33, under the threshold; the next model has to find them",
-)
 def test_three_topics_in_one_sentence_are_all_found_and_routed(classifier):
     (prediction,) = classifier.classify([EXAMPLE])
     assert prediction.language == "de"

@@ -22,6 +22,7 @@ from training.annotations import with_texts
 
 log = logging.getLogger(__name__)
 Span = tuple[int, int]
+_MAPPING_KEYS = ("labels", "absent", "complete")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,18 +81,22 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelMap:
-    """A mapping file: foreign labels to ours, and what their absence tells."""
+    """A mapping file: foreign labels to ours, and what their absence tells.
+
+    `complete`: the foreign labels are ours one by one, so what none of them leads to is absent.
+    """
 
     targets: Mapping[str, Target]
     absent: tuple[str, ...]
+    complete: bool = False
 
 
 def load_mapping(path: Path, *, taxonomy: Taxonomy) -> LabelMap:
     """Read and check a mapping file. Raises `DataError` that names file and key."""
     raw = read_toml(path, error=DataError)
     for key in raw:
-        if key not in {"labels", "absent"}:
-            raise DataError(f"{path}: unknown key {key!r}; {suggest(key, ['labels', 'absent'])}")
+        if key not in _MAPPING_KEYS:
+            raise DataError(f"{path}: unknown key {key!r}; {suggest(key, _MAPPING_KEYS)}")
     targets = {}
     for foreign, row in raw.get("labels", {}).items():
         where = f'{path}: [labels."{foreign}"]'
@@ -110,7 +115,12 @@ def load_mapping(path: Path, *, taxonomy: Taxonomy) -> LabelMap:
     if not targets:
         raise DataError(f"{path}: [labels] maps no label")
     absent = _expand(raw.get("absent", []), taxonomy, where=f"{path}: absent")
-    return LabelMap(targets=targets, absent=absent)
+    complete = raw.get("complete", False)
+    if not isinstance(complete, bool) or (complete and absent):
+        raise DataError(f"{path}: complete must be true or false, and needs no absent")
+    if complete and any(len(target.labels) > 1 for target in targets.values()):
+        raise DataError(f"{path}: complete needs any_of with one label each")
+    return LabelMap(targets=targets, absent=absent, complete=complete)
 
 
 def _expand(names: Iterable[str], taxonomy: Taxonomy, *, where: str) -> tuple[str, ...]:
@@ -225,6 +235,9 @@ def _coarse(record: dict[str, Any], mapping: LabelMap, *, where: str) -> Example
         if label in notes and notes[label].sentiment != sentiment:
             sentiment = "neutral"  # good and bad said of one topic
         notes[label] = LabelNote(sentiment=sentiment, weight=target.weight)
+    if mapping.complete:
+        every = {label for target in mapping.targets.values() for label in target.labels}
+        return replace(example, labels=notes, absent=frozenset(every - touched))
     absent = frozenset(mapping.absent) - touched
     # A set is present where an annotation names it, or a smaller one within it.
     judged = {

