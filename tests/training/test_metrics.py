@@ -88,9 +88,11 @@ def test_figures_of_three_comments_are_what_a_hand_count_says(taxonomy):
         "label_sentiment_micro_f1": round(2 / 7, 4),
         "area_micro_f1": round(6 / 7, 4),
         "sentiment_accuracy": round(2 / 3, 4),
+        "sentiment_macro_f1": 0.0,  # no sentiment either
         "clear_sentiment_accuracy": 1.0,
         "signal_micro_f1": round(2 / 3, 4),
         "evidence_character_f1": 0.5,
+        "evidence_word_f1": 1.0,
     }
 
 

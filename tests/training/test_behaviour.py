@@ -1,0 +1,106 @@
+import json
+
+import pytest
+
+from model.errors import DataError
+from model.records import LabelScore, Prediction
+from training.behaviour import made_pairs, read_pairs, try_pairs
+
+PAIR = {
+    "id": "a",
+    "language": "de",
+    "kind": "negation",
+    "expect": "differ",
+    "first": "Das Zimmer war laut.",
+    "second": "Das Zimmer war nicht laut.",
+    "about": "room.noise",
+}
+
+
+def written(tmp_path, *records):
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("\n".join(json.dumps({**PAIR, **record}) for record in records), "utf-8")
+    return path
+
+
+class Hears:
+    """Hears noise where the word stands, and knows one negation."""
+
+    def classify(self, comments):
+        return [self._read(comment.text) for comment in comments]
+
+    def _read(self, text):
+        found = "laut" in text
+        mood = "positive" if "nicht" in text else "negative"
+        label = LabelScore(
+            label="room.noise",
+            area="room",
+            sentiment=mood,
+            confidence=1.0,
+            sentiment_confidence=1.0,
+        )
+        labels = (label,) if found else ()
+        return Prediction(language="de", sentiment=mood, confidence=1.0, labels=labels)
+
+
+def test_what_must_turn_and_turns_holds_and_what_stays_fails(tmp_path, parts):
+    path = written(
+        tmp_path,
+        {},
+        {"id": "b", "second": "Das Zimmer war wirklich laut."},
+        {"id": "c", "first": "Das Zimmer war schön.", "second": "Das Zimmer war nicht schön."},
+    )
+    found = try_pairs(Hears(), read_pairs(path, taxonomy=parts.taxonomy))
+    assert found["de"]["negation"].failed == ["b", "c"]  # c: there was no label that could turn
+    assert found["de"]["negation"].rate == pytest.approx(2 / 3)
+
+
+def test_what_must_stay_and_changes_fails(tmp_path, parts):
+    path = written(
+        tmp_path,
+        {"kind": "city", "expect": "same", "second": "Das Zimmer in Ulm war laut."},
+        {"id": "b", "kind": "city", "expect": "same", "second": "Das Zimmer in Ulm."},
+    )
+    found = try_pairs(Hears(), read_pairs(path, taxonomy=parts.taxonomy))
+    assert found["de"]["city"].failed == ["b"]
+    assert found["de"]["city"].tried == 2
+
+
+def test_slips_case_umlauts_and_punctuation_are_made_by_code(tmp_path, parts):
+    (pair,) = read_pairs(
+        written(tmp_path, {"first": "Das Frühstück war laut!"}), taxonomy=parts.taxonomy
+    )
+    made = {found.kind: found.second for found in made_pairs([pair])}
+    assert made == {
+        "typo": "Das Früshtück war laut!",
+        "lower-case": "das frühstück war laut!",
+        "upper-case": "DAS FRÜHSTÜCK WAR LAUT!",
+        "no-umlauts": "Das Fruehstueck war laut!",
+        "no-punctuation": "Das Frühstück war laut",
+    }
+    assert {found.expect for found in made_pairs([pair])} == {"same"}
+
+
+def test_a_text_that_a_change_leaves_alone_makes_no_pair(tmp_path, parts):
+    (pair,) = read_pairs(written(tmp_path, {"first": "laut"}), taxonomy=parts.taxonomy)
+    assert {found.kind for found in made_pairs([pair])} == {"upper-case"}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"abuot": "x"}, r"unknown key 'abuot'; did you mean 'about'\?"),
+        ({"about": "room.noize"}, r"unknown label 'room\.noize'; did you mean 'room\.noise'\?"),
+        ({"expect": "maybe"}, "expect must be 'same' or 'differ'"),
+        ({"second": ""}, "second is missing or no text"),
+        ({"second": PAIR["first"]}, "both texts are the same"),
+    ],
+)
+def test_a_mistake_in_a_pair_is_named_with_its_line(change, says, tmp_path, parts):
+    with pytest.raises(DataError, match=f"line 2: {says}"):
+        read_pairs(written(tmp_path, {}, {"id": "b", **change}), taxonomy=parts.taxonomy)
+
+
+def test_an_id_that_stands_twice_is_named(tmp_path, parts):
+    with pytest.raises(DataError, match="line 2: the id 'a' stands twice"):
+        read_pairs(written(tmp_path, {}, {"kind": "other"}), taxonomy=parts.taxonomy)
