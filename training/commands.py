@@ -80,6 +80,7 @@ def evaluate(
         raise ConfigError(f"{run}: names no test data; add a [[test]] table with a path")
     check_files(config.model_copy(update=_UNTOUCHED), file=run)
     from model.classifier import Classifier
+    from training.behaviour import read_pairs
     from training.evaluate import evaluate as judge
     from training.evaluate import router_for
     from training.prepare import read_data, read_taxonomy
@@ -96,6 +97,11 @@ def evaluate(
         taxonomy=taxonomy,
         router=router_for(taxonomy, path=rules),
         must_route=data.must_route,
+        behaviour=[
+            pair
+            for file in config.behaviour
+            for pair in read_pairs(run.parent / file, taxonomy=taxonomy)
+        ],
         beside={
             other: Classifier.load(resolve(other, data_dir=data_dir), taxonomy=taxonomy)
             for other in beside

@@ -67,6 +67,7 @@ class RunConfig(_Strict):
     tune: tuple[DataSource, ...] = ()  # thresholds and calibration; none: a tenth of train
     test: tuple[DataSource, ...] = ()  # judged at the end, used for nothing else
     must_route: tuple[DataSource, ...] = ()  # cases whose signals demand a team; only judged
+    behaviour: tuple[Name, ...] = ()  # files of pairs, see training/behaviour.py; only judged
     certify: tuple[DataSource, ...] = ()  # used once per release, by `echolot certify`
     vocabulary: Vocabulary | None = None
     languages: tuple[str, ...] = ("de", "en")  # the model is good at them; others are for review
@@ -116,6 +117,8 @@ def _named_files(run: RunConfig) -> Iterator[tuple[str, str]]:
         yield "routing", run.routing
     if run.start:
         yield "start", run.start
+    for number, file in enumerate(run.behaviour):
+        yield f"behaviour[{number}]", file
     for kind in ("train", "tune", "test", "must_route", "certify"):
         sources: tuple[DataSource, ...] = getattr(run, kind)
         for number, source in enumerate(sources):

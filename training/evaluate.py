@@ -15,6 +15,7 @@ from model.records import Comment, Prediction
 from model.routing import Router
 from model.taxonomy import Taxonomy
 from training.baselines import TfidfScorer
+from training.behaviour import Pair, made_pairs, try_pairs
 from training.bootstrap import Array, difference, interval, sums
 from training.corpus import Example
 from training.deletion import deletion_test
@@ -53,12 +54,13 @@ def evaluate(
     taxonomy: Taxonomy,
     router: Router | None = None,
     must_route: Sequence[Example] = (),
+    behaviour: Sequence[Pair] = (),
     beside: Mapping[str, Scorer] | None = None,
 ) -> Report:
     """Return the report of a model and its baselines on `test`; the SVM learns from `train`.
 
-    With a router the teams are judged as well, and those of the cases in `must_route`. `beside` are
-    further models by name.
+    With a router the teams are judged as well, and those of the cases in `must_route`. `behaviour`
+    are pairs for the model alone, `beside` further models by name.
     """
     tfidf = TfidfScorer(taxonomy=taxonomy).fit(train)
     scorers: dict[str, Scorer] = {MODEL: classifier}
@@ -93,6 +95,9 @@ def evaluate(
             report.sets[name][TFIDF_SETS] = of_sets
     if router is not None:
         _must_route(report, scorers, must_route, router=router)
+    if behaviour:
+        pairs = [*behaviour, *made_pairs(behaviour)]
+        report.behaviour.update(try_pairs(classifier, pairs))
     return report
 
 

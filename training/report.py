@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from training.behaviour import Outcome
 from training.bootstrap import Interval
 from training.deletion import Deletion
 from training.metrics import Metrics, Tally
@@ -68,6 +69,7 @@ class Report:
     intervals: dict[str, dict[str, Interval]] = field(default_factory=dict)
     leads: dict[str, dict[str, dict[str, Interval]]] = field(default_factory=dict)
     closer: dict[str, Closer] = field(default_factory=dict)
+    behaviour: dict[str, dict[str, Outcome]] = field(default_factory=dict)  # language -> kind
 
     def figures(self) -> dict[str, dict[str, dict[str, Any]]]:
         """Return the figures: set -> scorer -> name -> value; `…_95` are intervals."""
@@ -84,6 +86,13 @@ class Report:
                 }
         for name, closer in self.closer.items():
             found[name][MODEL] |= _closer_figures(closer)
+        for language, outcomes in self.behaviour.items():
+            found[f"behaviour {language}"] = {
+                MODEL: {
+                    kind: {"tried": of.tried, "failure_rate": round(of.rate, 4)}
+                    for kind, of in outcomes.items()
+                }
+            }
         return found
 
     def markdown(self) -> str:
@@ -107,6 +116,7 @@ class Report:
                     parts.append(_tally_table(kind, tallies))
             if closer := self.closer.get(name):
                 parts += _closer_parts(closer)
+        parts += _behaviour_parts(self.behaviour)
         return "\n".join(parts)
 
     def worst(self) -> str:
@@ -153,6 +163,22 @@ def _closer_parts(closer: Closer) -> list[str]:
         head = ["| surest routes | wrong team or priority |", "|---|---|"]
         parts.append("\n".join([*head, *rows, ""]))
     return parts
+
+
+def _behaviour_parts(behaviour: Mapping[str, Mapping[str, Outcome]]) -> list[str]:
+    if not behaviour:
+        return []
+    kinds = list(dict.fromkeys(kind for outcomes in behaviour.values() for kind in outcomes))
+    lines = [
+        "### Behaviour: share of pairs that fail\n",
+        "| kind | " + " | ".join(behaviour) + " |",
+        "|---" * (len(behaviour) + 1) + "|",
+    ]
+    for kind in kinds:
+        found = [outcomes.get(kind) for outcomes in behaviour.values()]
+        cells = [f"{of.rate:.2f} of {of.tried}" if of else "" for of in found]
+        lines.append(f"| {kind} | " + " | ".join(cells) + " |")
+    return ["\n".join(lines) + "\n"]
 
 
 def _slice_table(kind: str, slices: Mapping[str, Metrics]) -> str:

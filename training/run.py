@@ -22,6 +22,7 @@ from model.classifier import Classifier
 from model.errors import ConfigError
 from model.taxonomy import Taxonomy
 from model.text import clean
+from training.behaviour import read_pairs
 from training.calibrate import fit_calibration, fit_evidence
 from training.config import RunConfig, check_files, load_run
 from training.corpus import Example
@@ -218,6 +219,11 @@ def build(
             taxonomy=taxonomy,
             router=router_for(taxonomy, path=folder / run.routing if run.routing else None),
             must_route=data.must_route,
+            behaviour=[
+                pair
+                for file in run.behaviour
+                for pair in read_pairs(folder / file, taxonomy=taxonomy)
+            ],
         )
         manifest["metrics"] = report.figures()
         write_artifact(built, manifest)

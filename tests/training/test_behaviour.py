@@ -1,10 +1,13 @@
 import json
+from pathlib import Path
 
 import pytest
 
 from model.errors import DataError
 from model.records import LabelScore, Prediction
+from model.taxonomy import load_taxonomy
 from training.behaviour import made_pairs, read_pairs, try_pairs
+from training.corpus import text_key
 
 PAIR = {
     "id": "a",
@@ -104,3 +107,21 @@ def test_a_mistake_in_a_pair_is_named_with_its_line(change, says, tmp_path, part
 def test_an_id_that_stands_twice_is_named(tmp_path, parts):
     with pytest.raises(DataError, match="line 2: the id 'a' stands twice"):
         read_pairs(written(tmp_path, {}, {"kind": "other"}), taxonomy=parts.taxonomy)
+
+
+def test_the_shipped_pairs_are_read_and_cover_both_languages():
+    folder = Path(__file__).parents[2] / "data" / "behaviour"
+    for language in ("de", "en"):
+        pairs = read_pairs(folder / f"{language}.jsonl", taxonomy=load_taxonomy())
+        kinds = {pair.kind for pair in pairs} | {pair.kind for pair in made_pairs(pairs)}
+        assert len(kinds) >= 15
+        assert {pair.language for pair in pairs} == {language}
+
+
+@pytest.mark.parametrize("language", ["de", "en"])
+def test_no_text_of_a_shipped_pair_is_among_those_that_the_model_learns_from(language):
+    folder = Path(__file__).parents[2] / "data"
+    pairs = read_pairs(folder / "behaviour" / f"{language}.jsonl", taxonomy=load_taxonomy())
+    texts = {text_key(text) for pair in pairs for text in (pair.first, pair.second)}
+    lines = (folder / "comments" / f"{language}.jsonl").read_text("utf-8").splitlines()
+    assert not texts & {text_key(json.loads(line)["text"]) for line in lines}
