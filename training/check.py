@@ -4,7 +4,8 @@ That labels are known and evidence stands in its text is checked by reading alon
 texts that are nearly the same are looked for, by MinHash (Broder 1997, "On the resemblance and
 containment of documents") over runs of five letters and digits; what it proposes is measured.
 A text in train that nearly stands in tune or test too makes figures better than they are.
-Translations of one comment are not found: they share no letters.
+Translations of one comment share no letters: they are looked for by the vectors of an encoder, if
+one is given (translations.py), and only listed, since what is proposed may be no translation.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from model.taxonomy import Taxonomy
 from training.config import DataSource, RunConfig
 from training.corpus import Example, text_key
 from training.prepare import read_source
+from training.translations import sentence_vectors, translations
 
 ALIKE = 0.8  # share of common shingles from which two texts count as nearly the same
 SHINGLE = 5  # letters and digits
@@ -67,11 +70,13 @@ class Findings:
     """What a check found. `counts`: part -> language -> what -> how many.
 
     `twice`: places whose id stands twice in its source, so that nobody can tell which is meant.
+    `between`: pairs of two languages that may say the same; None where no encoder looked for them.
     """
 
     pairs: tuple[Pair, ...]
     twice: tuple[Place, ...]
     counts: Mapping[str, Mapping[str, Mapping[str, int]]]
+    between: tuple[Pair, ...] | None = None
 
     @property
     def crossing(self) -> tuple[Pair, ...]:
@@ -88,6 +93,9 @@ class Findings:
         return {
             "pairs": [[str(p.first), str(p.second), round(p.share, 3)] for p in self.pairs],
             "twice": [str(place) for place in self.twice],
+            "between_languages": [
+                [str(p.first), str(p.second), round(p.share, 3)] for p in self.between or ()
+            ],
             "counts": self.counts,
         }
 
@@ -107,9 +115,20 @@ class Findings:
             lines.append(f"- and {len(nearly) - len(shown)} more")
         if self.twice:
             lines += ["", "Ids that stand twice: " + ", ".join(map(str, self.twice)) + "."]
+        if self.between is not None:
+            lines += ["", *_between_lines(self.between)]
         for part, languages in self.counts.items():
             lines += ["", f"## {part}", "", *_table(languages)]
         return "\n".join(lines) + "\n"
+
+
+def _between_lines(pairs: Sequence[Pair]) -> list[str]:
+    crossing = [pair for pair in pairs if pair.first.part != pair.second.part]
+    return [
+        f"{len(pairs)} pairs of two languages may say the same, {len(crossing)} of them in "
+        "different parts; read them:",
+        *(f"- {pair.first} and {pair.second} ({pair.share:.2f})" for pair in crossing[:_SHOWN]),
+    ]
 
 
 def _table(languages: Mapping[str, Mapping[str, int]]) -> list[str]:
@@ -123,10 +142,15 @@ def _table(languages: Mapping[str, Mapping[str, int]]) -> list[str]:
     return [head, "|---" * (len(names) + 1) + "|", *body]
 
 
-def check(run: RunConfig, *, folder: Path, taxonomy: Taxonomy) -> Findings:
-    """Check all data of a run. Raises `DataError` for what breaks the rules of the data form."""
+def check(
+    run: RunConfig, *, folder: Path, taxonomy: Taxonomy, encoder: Path | None = None
+) -> Findings:
+    """Check all data of a run; with an encoder, repeats between languages are looked for as well.
+
+    Raises `DataError` for what breaks the rules of the data form.
+    """
     placed: list[tuple[Place, Example]] = []
-    for part in ("train", "tune", "test", "must_route"):
+    for part in ("train", "tune", "test", "must_route", "certify"):
         sources: tuple[DataSource, ...] = getattr(run, part)
         for source in sources:
             name = "/".join(Path(source.path).parts[-2:])
@@ -139,7 +163,28 @@ def check(run: RunConfig, *, folder: Path, taxonomy: Taxonomy) -> Findings:
     }
     seen = Counter(place for place, _ in placed)
     twice = tuple(place for place, times in seen.items() if times > 1)
-    return Findings(tuple(near_repeats(placed)), twice, counts)
+    between = tuple(between_languages(placed, encoder)) if encoder else None
+    return Findings(tuple(near_repeats(placed)), twice, counts, between)
+
+
+def between_languages(placed: Sequence[tuple[Place, Example]], encoder: Path) -> list[Pair]:
+    """Return the pairs of comments of two languages that may say the same, the surest first."""
+    by_language: dict[str, dict[str, tuple[Place, Example]]] = {}
+    for place, example in placed:
+        key = text_key(example.text)
+        if len(key) >= SHORT:  # of equal texts one is enough
+            by_language.setdefault(example.language, {}).setdefault(key, (place, example))
+    rows = {language: list(found.values()) for language, found in sorted(by_language.items())}
+    vectors = {
+        language: sentence_vectors([example.text for _, example in found], encoder)
+        for language, found in rows.items()
+    }
+    pairs = [
+        Pair(rows[one][first][0], rows[other][second][0], margin, same=False)
+        for one, other in combinations(rows, 2)
+        for first, second, margin in translations(vectors[one], vectors[other])
+    ]
+    return sorted(pairs, key=lambda pair: -pair.share)
 
 
 def shingles(text: str) -> frozenset[str]:

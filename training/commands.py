@@ -163,8 +163,16 @@ def data() -> None:
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder for data.md and data.json; the findings are printed if not given.",
 )
+@click.option(
+    "--translations",
+    is_flag=True,
+    help="Look for repeats between languages too, with the run's encoder; takes minutes.",
+)
+@DATA_DIR
 @click.pass_context
-def check(context: click.Context, run: Path, output: Path | None) -> None:
+def check(
+    context: click.Context, run: Path, output: Path | None, translations: bool, data_dir: Path
+) -> None:
     """Check the data that the file RUN names: rules, near repeats, counts.
 
     Exit code 1 if comments of one part nearly stand in another or an id stands twice, 2 if a
@@ -173,10 +181,14 @@ def check(context: click.Context, run: Path, output: Path | None) -> None:
     config = load_run(run)
     check_files(config.model_copy(update=_UNTOUCHED), file=run)
     from training.check import check as check_data
-    from training.prepare import read_taxonomy
+    from training.prepare import prepare_encoder, read_taxonomy
 
     taxonomy = read_taxonomy(config, folder=run.parent)
-    findings = check_data(config, folder=run.parent, taxonomy=taxonomy)
+    encoder = None
+    if translations:
+        _show_logs()
+        encoder = prepare_encoder(config, folder=run.parent, cache=data_dir)
+    findings = check_data(config, folder=run.parent, taxonomy=taxonomy, encoder=encoder)
     if output is None:
         click.echo(findings.markdown(), nl=False)
     else:
