@@ -29,7 +29,7 @@ from model.records import (
     SignalScore,
 )
 from model.taxonomy import Taxonomy, load_taxonomy
-from model.text import CleanText, clauses, clean, words
+from model.text import CleanText, calm, clauses, clean, words
 
 Array = npt.NDArray[np.float32]
 Places = npt.NDArray[np.int64]
@@ -144,7 +144,7 @@ class Classifier:
         for chunk in _chunks(comments):
             parts = [self._stretches(comment.text) for comment in chunk]
             flat = [stretch for stretches in parts for stretch in stretches]
-            answers = iter(self._engine.windows([stretch.text.text for stretch in flat]))
+            answers = iter(self._engine.windows([calm(stretch.text.text) for stretch in flat]))
             for stretches in parts:
                 yield self._reading([(s, window) for s in stretches for window in next(answers)])
 

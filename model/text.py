@@ -41,6 +41,7 @@ _MARKUP = re.compile(
     r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});|</?[bB][rR]\s{0,8}/?>"
 )
 _DROPPED = {"Cc", "Cf", "Cs"}
+SHOUT, SHOUT_LETTERS = 0.9, 4  # share of capitals, and letters, from which a text is shouted
 # Stream-safe text has at most 30 marks on a letter (UAX 15); longer runs take square time.
 MAX_MARKS = 30
 
@@ -102,6 +103,18 @@ def clean(text: str) -> CleanText:
             ends += [part.end] * len(part.text)
         space = None
     return CleanText(text, "".join(out), tuple(starts), tuple(ends))
+
+
+def calm(text: str) -> str:
+    """Return a text that is shouted in lower case, any other as it is; the length stays the same.
+
+    For whatever reads word pieces: few of those that it learnt from are capitals. A character whose
+    small form is longer is left alone, so that offsets hold.
+    """
+    letters = [char for char in text if char.isalpha()]
+    if len(letters) < SHOUT_LETTERS or sum(map(str.isupper, letters)) < SHOUT * len(letters):
+        return text
+    return "".join(low if len(low := char.lower()) == 1 else char for char in text)
 
 
 def _unescaped(text: str) -> Iterator[_Piece]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from model.records import SENTIMENTS
 from model.taxonomy import Taxonomy
-from model.text import CleanText, clean
+from model.text import CleanText, calm, clean
 from training.corpus import AnyOf, Example, Span
 
 OPEN = -1  # not annotated: no loss
@@ -69,7 +69,7 @@ class Featurizer:
     def features(self, examples: Sequence[Example]) -> list[Feature]:
         """Return one feature per example, cut after `max_tokens`; what lies beyond is left open."""
         cleaned = [clean(example.text) for example in examples]
-        encodings = self._tokenizer.encode_batch([text.text for text in cleaned])
+        encodings = self._tokenizer.encode_batch([calm(text.text) for text in cleaned])
         return [
             self._feature(example, text, encoding.ids, encoding.offsets)
             for example, text, encoding in zip(examples, cleaned, encodings, strict=True)

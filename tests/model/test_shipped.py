@@ -101,3 +101,16 @@ def test_evidence_slices_to_its_text_among_odd_pieces(classifier, parts):
     (prediction,) = classifier.classify([Comment(id="1", text=text)])
     assert prediction.labels
     assert_slices(prediction, text)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_comment_that_is_shouted_gets_the_labels_of_the_same_in_lower_case(classifier, language):
+    texts = [record["text"] for record in golden(language) if "ß" not in record["text"]]
+    shouted = classifier.classify([Comment(id="a", text=text.upper()) for text in texts])
+    quiet = classifier.classify([Comment(id="a", text=text.lower()) for text in texts])
+    assert any(said.labels for said in shouted)
+    for loud, low, text in zip(shouted, quiet, texts, strict=True):
+        assert [label.label for label in loud.labels] == [label.label for label in low.labels]
+        for label in loud.labels:
+            for piece in label.evidence:
+                assert text.upper()[piece.start : piece.end] == piece.text

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from model.text import MAX_MARKS, CleanText, clauses, clean, words
+from model.text import MAX_MARKS, CleanText, calm, clauses, clean, words
 
 # Pieces that cleaning and splitting treat specially, next to any character there is.
 SPECIAL = """
@@ -107,6 +107,26 @@ def test_any_text_becomes_clean(original):
     assert "  " not in text
     assert not any(char.isspace() and char != " " for char in text)
     assert not any(unicodedata.category(char) in {"Cc", "Cs"} for char in text)
+
+
+@pytest.mark.parametrize(
+    ("text", "calmed"),
+    [
+        ("NIE WIEDER!!! 3 WOCHEN GEWARTET", "nie wieder!!! 3 wochen gewartet"),
+        ("GRÖSSE PASST", "grösse passt"),
+        ("Sehr GUT", "Sehr GUT"),
+        ("DHL", "DHL"),  # a name, not a shout
+        ("😡😡", "😡😡"),
+    ],
+)
+def test_a_text_that_is_shouted_is_read_in_lower_case(text, calmed):
+    assert calm(text) == calmed
+
+
+@given(ANYTHING)
+@example("İSTANBUL İSTANBUL")
+def test_calming_keeps_every_offset(original):
+    assert len(calm(original)) == len(original)
 
 
 @given(ANYTHING)
