@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from model.artifact import COMMENT, KINDS, Artifact, RowTable, read_artifact
 from model.calibration import Calibration, presence_log_odds, signal_log_odds
+from model.clauses import clauses
 from model.engine import Engine, Window
 from model.evidence import MARGIN, Span, WordGrid
 from model.language import detect_language
@@ -29,7 +30,7 @@ from model.records import (
     SignalScore,
 )
 from model.taxonomy import Taxonomy, load_taxonomy
-from model.text import CleanText, calm, clauses, clean, words
+from model.text import CleanText, calm, clean, words
 
 Array = npt.NDArray[np.float32]
 Places = npt.NDArray[np.int64]

@@ -19,12 +19,13 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
+from model.clauses import clauses
 from model.keyword_matching import Hit, Lists
 from model.keyword_rules import load_rules
 from model.language import detect_language
 from model.records import Comment, Evidence, LabelScore, Prediction, Sentiment, SignalScore
 from model.taxonomy import Taxonomy
-from model.text import CleanText, clauses, clean, words
+from model.text import CleanText, clean, words
 
 # A word of a pair is looked for at most this far from the other.
 PAIR_REACH = 6

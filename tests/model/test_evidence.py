@@ -6,8 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from model.clauses import clauses
 from model.evidence import MARGIN, WordGrid
-from model.text import clauses, words
+from model.text import words
 
 NUMBERS = st.floats(-3, 3, width=32)
 
