@@ -85,6 +85,7 @@ class RunConfig(_Strict):
     present_weight: Annotated[float, Field(gt=0)] = 2.0
     evidence_weight: Annotated[float, Field(ge=0)] = 1.0
     forget: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    slips: Annotated[float, Field(ge=0, le=1)] = 0.0  # share of comments read as if typed in haste
     word_embeddings: Literal["frozen", "tuned"] = "frozen"
     seed: int = 13
     device: str = "auto"

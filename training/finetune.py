@@ -172,7 +172,11 @@ def is_faster(first: Callable[[], object], second: Callable[[], object]) -> bool
 
 
 class Trainer:
-    """Runs the loop of one run; `folder` keeps the checkpoint."""
+    """Runs the loop of one run; `folder` keeps the checkpoint.
+
+    `slipped` holds the comments of `train`, in the same order, with slips of the pen; a share of
+    `run.slips` of each epoch is read from there.
+    """
 
     def __init__(
         self,
@@ -182,11 +186,13 @@ class Trainer:
         featurizer: Featurizer,
         train: Sequence[list[Feature]],
         folder: Path,
+        slipped: Sequence[list[Feature]] = (),
     ) -> None:
         self.run = run
         self.learner = learner
         self.featurizer = featurizer
         self.train = train
+        self.slipped = slipped if run.slips else ()
         self.checkpoint = folder / CHECKPOINT
         self.data = hashlib.sha256(repr((learner.texts, train)).encode()).hexdigest()
         self.steps_an_epoch = len(self._plan(0))
@@ -206,12 +212,17 @@ class Trainer:
         """Return the batches of an epoch: the same for the same seed, to go on inside it."""
         rng = np.random.default_rng([self.run.seed, epoch])
         drawn: list[Feature] = []
-        for source, features in zip(self.run.train, self.train, strict=True):
+        for number, (source, features) in enumerate(zip(self.run.train, self.train, strict=True)):
             count = max(1, round(len(features) * source.share)) if features else 0
-            drawn += [features[i] for i in rng.permutation(len(features))[:count]]
+            chosen = rng.permutation(len(features))[:count]
+            slip = rng.random(count) < (self.run.slips if self.slipped else 0)
+            drawn += [
+                self.slipped[number][i] if hasty else features[i]
+                for i, hasty in zip(chosen, slip, strict=True)
+            ]
         lengths = [len(feature.ids) for feature in drawn]
-        chosen = plan(lengths, comments=self.run.batch_comments, rng=rng)
-        return [[drawn[i] for i in batch] for batch in chosen]
+        batches = plan(lengths, comments=self.run.batch_comments, rng=rng)
+        return [[drawn[i] for i in batch] for batch in batches]
 
     def _choose_dtype(self) -> torch.dtype | None:
         """Return bfloat16 where it is faster: on accelerators, and where a trial says so."""

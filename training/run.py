@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
@@ -34,6 +35,7 @@ from training.finetune import CHECKPOINT, Learner, Trainer, build_learner
 from training.prepare import Data, prepare_encoder, read_data, read_taxonomy
 from training.publish import manifest_of, publish, write_card
 from training.report import MODEL, Report
+from training.slips import slipped
 
 log = logging.getLogger(__name__)
 RUNS_TABLE = "runs.csv"
@@ -120,8 +122,16 @@ def fit(
     if start is not None:
         _take_over(learner, start, vocabulary=_vocabulary_digest(encoder))
     featurizer = Featurizer(tokenizer, taxonomy, max_tokens=run.max_tokens)
-    features = [featurizer.features(part) for part in data.train]
-    Trainer(run, learner=learner, featurizer=featurizer, train=features, folder=work).fit()
+    rng = np.random.default_rng(run.seed)
+    slips = [[slipped(example, rng) for example in part] for part in data.train]
+    Trainer(
+        run,
+        learner=learner,
+        featurizer=featurizer,
+        train=[featurizer.features(part) for part in data.train],
+        slipped=[featurizer.features(part) for part in slips],
+        folder=work,
+    ).fit()
     tensors = {
         f"{part}.{key}": value.contiguous()
         for part, values in learner.state().items()
