@@ -1,4 +1,4 @@
-"""`echolot train`, `echolot evaluate`, `echolot certify` and `echolot data check`.
+"""`echolot train`, `distill`, `evaluate`, `certify` and `data check`.
 
 The run file is checked before torch and its kin are imported: that takes seconds.
 """
@@ -16,13 +16,13 @@ import click
 from model.commands import DATA_DIR
 from model.errors import ConfigError
 from model.registry import resolve
-from training.config import check_files, load_run
+from training.config import RunConfig, check_files, load_run
 
 RUN = click.argument("run", type=click.Path(path_type=Path))
 MODEL = click.option(
     "--model", "name", help="Model by name or folder; that of the run if not given."
 )
-_UNTOUCHED = {"start": None}  # what only training reads need not be there to judge
+_UNTOUCHED = {"start": None, "teacher": None}  # what only training reads need not be there to judge
 
 
 def _show_logs() -> None:
@@ -48,7 +48,31 @@ def train(run: Path, data_dir: Path, restart: bool) -> None:
 
     An interrupted run goes on where it was when it is called again.
     """
-    check_files(load_run(run), file=run)
+    config = load_run(run)
+    if config.teacher is not None:
+        raise ConfigError(f"{run}: has a [teacher]; call echolot distill")
+    _train(run, config, data_dir=data_dir, restart=restart)
+
+
+@click.command()
+@RUN
+@DATA_DIR
+@click.option("--restart", is_flag=True, help="Begin anew instead of going on from a checkpoint.")
+def distill(run: Path, data_dir: Path, restart: bool) -> None:
+    """Train a model on what the finished models in the [teacher] table of the file RUN say.
+
+    A smaller one has fewer `layers`. Else as `echolot train`.
+    """
+    config = load_run(run)
+    if config.teacher is None:
+        raise ConfigError(f"{run}: has no [teacher]; add the table with models = [...]")
+    for name in config.teacher.models:
+        resolve(name, data_dir=data_dir)
+    _train(run, config, data_dir=data_dir, restart=restart)
+
+
+def _train(run: Path, config: RunConfig, *, data_dir: Path, restart: bool) -> None:
+    check_files(config, file=run)
     from training.run import train as train_run
 
     _show_logs()
@@ -75,10 +99,10 @@ def evaluate(
     run: Path, data_dir: Path, name: str | None, beside: tuple[str, ...], output: Path | None
 ) -> None:
     """Judge a model on the test data of the file RUN, beside keywords and TF-IDF + SVM."""
-    config = load_run(run)
+    config = load_run(run).model_copy(update=_UNTOUCHED)
     if not config.test:
         raise ConfigError(f"{run}: names no test data; add a [[test]] table with a path")
-    check_files(config.model_copy(update=_UNTOUCHED), file=run)
+    check_files(config, file=run)
     from model.classifier import Classifier
     from training.behaviour import read_pairs
     from training.evaluate import evaluate as judge
@@ -132,10 +156,10 @@ def certify(run: Path, data_dir: Path, name: str | None) -> None:
     The comments must have served nothing else. The certificate goes into the model's folder, and
     `needs_review` then keeps the promise for whatever routing rules are used.
     """
-    config = load_run(run)
+    config = load_run(run).model_copy(update=_UNTOUCHED)
     if not config.certify:
         raise ConfigError(f"{run}: names no data to certify; add a [[certify]] table with a path")
-    check_files(config.model_copy(update=_UNTOUCHED), file=run)
+    check_files(config, file=run)
     from training.certify import certify as certify_model
     from training.evaluate import router_for
     from training.prepare import read_data, read_taxonomy
@@ -178,8 +202,8 @@ def check(
     Exit code 1 if comments of one part nearly stand in another or an id stands twice, 2 if a
     record breaks the rules.
     """
-    config = load_run(run)
-    check_files(config.model_copy(update=_UNTOUCHED), file=run)
+    config = load_run(run).model_copy(update=_UNTOUCHED)
+    check_files(config, file=run)
     from training.check import check as check_data
     from training.prepare import prepare_encoder, read_taxonomy
 

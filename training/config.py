@@ -23,6 +23,7 @@ _FIRST_LINES = {
     "taxonomy": 'taxonomy = "labels.toml"',
     "train": "[[train]] with a path",
     "path": 'path = "comments.jsonl"',
+    "models": 'models = ["shop-1"]',
     "size": "size = 58000",
 }
 _SHOWN = 60  # characters of a wrong value
@@ -55,6 +56,19 @@ class Vocabulary(_Strict):
     texts: tuple[str, ...] = ()
 
 
+class Lessons(_Strict):
+    """Finished models to learn from, see training/teacher.py.
+
+    `models` are names or folders; several are averaged. `texts` are files of texts without any
+    annotation, as in `[vocabulary]`; `draw` is the share of them that an epoch reads.
+    """
+
+    models: Annotated[tuple[Name, ...], Field(min_length=1)]
+    texts: tuple[str, ...] = ()
+    draw: Share = 1.0
+    weight: Share = 0.5  # of what the models say; the annotation has the rest
+
+
 class RunConfig(_Strict):
     """One training run. Learning rates are per step of AdamW; lengths are in tokens."""
 
@@ -70,6 +84,8 @@ class RunConfig(_Strict):
     behaviour: tuple[Name, ...] = ()  # files of pairs, see training/behaviour.py; only judged
     certify: tuple[DataSource, ...] = ()  # used once per release, by `echolot certify`
     vocabulary: Vocabulary | None = None
+    layers: Annotated[int, Field(ge=1)] | None = None  # of the encoder, spread evenly; None: all
+    teacher: Lessons | None = None  # for `echolot distill`
     languages: tuple[str, ...] = ("de", "en")  # the model is good at them; others are for review
     # Signal -> how many false alarms one miss costs; its threshold is then 1 / (1 + cost).
     miss_costs: dict[str, Annotated[float, Field(ge=1)]] = {}
@@ -136,9 +152,12 @@ def _first(problem: ValidationError) -> str:
     place = fault["loc"]
     key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)[1:]
     if fault["type"] == "extra_forbidden":
-        # By how deep the key lies: in the file, in [vocabulary], in one of several tables.
-        owners: dict[int, type[BaseModel]] = {1: RunConfig, 2: Vocabulary, 3: DataSource}
-        return f"unknown key {key!r}; {suggest(str(place[-1]), owners[len(place)].model_fields)}"
+        # By where the key lies: in the file, in a table of its own, in one of several tables.
+        tables: dict[str, type[BaseModel]] = {"vocabulary": Vocabulary, "teacher": Lessons}
+        owner: type[BaseModel] = (
+            RunConfig if len(place) == 1 else tables.get(str(place[0]), DataSource)
+        )
+        return f"unknown key {key!r}; {suggest(str(place[-1]), owner.model_fields)}"
     if fault["type"] == "missing":
         return f"key {key!r} is missing; for example {_FIRST_LINES[place[-1]]}"
     value = repr(fault["input"])

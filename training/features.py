@@ -7,15 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from model.network import OUTCOMES
 from model.records import SENTIMENTS
 from model.taxonomy import Taxonomy
 from model.text import CleanText, calm, clean
 from training.corpus import AnyOf, Example, Span
+from training.teacher import Lesson
 
+Array = npt.NDArray[np.float32]
 OPEN = -1  # not annotated: no loss
 ABSENT = 0
 PRESENT = 4  # present, sentiment unknown; 1..3 are present with SENTIMENTS[i - 1]
@@ -33,6 +37,8 @@ class Feature:
     sentiment: int
     evidence: list[tuple[int, int, int]]
     any_of: tuple[AnyOf, ...]
+    lesson: Lesson | None = None
+    taught: Array | None = None  # [K, tokens]: the lesson's evidence for these tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,9 @@ class Batch:
     any_at: Tensor  # [U, 2]: comment, and outcome (1..3, or PRESENT)
     any_labels: Tensor  # [U, L]: 1 for the labels of the statement
     any_weights: Tensor  # [U]
+    taught: Tensor  # [B, R, 4]: what a teacher says; all 0 where none does
+    taught_at: Tensor  # [K, 2]: comment and row
+    taught_evidence: Tensor  # [K, T]: probability that a token is inside
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on another device."""
@@ -66,17 +75,27 @@ class Featurizer:
         self._max_tokens = max_tokens
         self._pad = pad_id(tokenizer)
 
-    def features(self, examples: Sequence[Example]) -> list[Feature]:
+    def features(
+        self, examples: Sequence[Example], lessons: Sequence[Lesson | None] | None = None
+    ) -> list[Feature]:
         """Return one feature per example, cut after `max_tokens`; what lies beyond is left open."""
+        lessons = lessons if lessons is not None else [None] * len(examples)
         cleaned = [clean(example.text) for example in examples]
         encodings = self._tokenizer.encode_batch([calm(text.text) for text in cleaned])
         return [
-            self._feature(example, text, encoding.ids, encoding.offsets)
-            for example, text, encoding in zip(examples, cleaned, encodings, strict=True)
+            self._feature(example, text, encoding.ids, encoding.offsets, lesson)
+            for example, text, encoding, lesson in zip(
+                examples, cleaned, encodings, lessons, strict=True
+            )
         ]
 
     def _feature(
-        self, example: Example, text: CleanText, ids: list[int], offsets: list[Span]
+        self,
+        example: Example,
+        text: CleanText,
+        ids: list[int],
+        offsets: list[Span],
+        lesson: Lesson | None,
     ) -> Feature:
         cut = len(ids) > self._max_tokens
         if cut:
@@ -100,7 +119,10 @@ class Featurizer:
             for signal in self._signals
         ]
         sentiment = SENTIMENTS.index(example.sentiment) if example.sentiment else OPEN
-        return Feature(ids, labels, weights, signals, sentiment, evidence, example.any_of)
+        taught = lesson.evidence_at(offsets) if lesson else None
+        return Feature(
+            ids, labels, weights, signals, sentiment, evidence, example.any_of, lesson, taught
+        )
 
     def batch(self, features: Sequence[Feature]) -> Batch:
         """Return features as tensors, padded to the longest."""
@@ -137,7 +159,27 @@ class Featurizer:
             ).reshape(-1, 2),
             any_labels=members,
             any_weights=torch.tensor([known.weight for _, known in unions]),
+            **self._taught(features, width),
         )
+
+    def _taught(self, features: Sequence[Feature], width: int) -> dict[str, Tensor]:
+        rows = len(self._labels) + len(self._signals) + 1
+        outcomes = torch.zeros(len(features), rows, OUTCOMES)
+        at: list[tuple[int, int]] = []
+        evidence: list[Array] = []
+        for i, feature in enumerate(features):
+            if feature.lesson is None or feature.taught is None:
+                continue
+            outcomes[i] = torch.from_numpy(feature.lesson.outcomes)
+            at += [(i, int(row)) for row in feature.lesson.rows]
+            evidence += [np.pad(row, (0, width - len(row))) for row in feature.taught]
+        return {
+            "taught": outcomes,
+            "taught_at": torch.tensor(at, dtype=torch.long).reshape(-1, 2),
+            "taught_evidence": torch.from_numpy(
+                np.array(evidence, dtype=np.float32).reshape(-1, width)
+            ),
+        }
 
 
 def plan(lengths: Sequence[int], *, comments: int, rng: np.random.Generator) -> list[list[int]]:

@@ -27,6 +27,7 @@ from model.network import Network, Rows
 from model.taxonomy import Taxonomy
 from training.config import RunConfig
 from training.features import Batch, Feature, Featurizer, plan
+from training.layers import keep_layers
 from training.loss import total_loss
 
 log = logging.getLogger(__name__)
@@ -113,6 +114,8 @@ def build_learner(
     if config.model_type in {"bert", "xlm-roberta", "roberta"}:
         options["add_pooling_layer"] = False
     loaded = AutoModel.from_pretrained(encoder, config=config, **options)
+    if run.layers is not None:
+        keep_layers(loaded, run.layers)
     if run.word_embeddings == "frozen":
         for name, parameter in loaded.named_parameters():
             if any(part in name for part in _EMBEDDINGS):
@@ -174,8 +177,9 @@ def is_faster(first: Callable[[], object], second: Callable[[], object]) -> bool
 class Trainer:
     """Runs the loop of one run; `folder` keeps the checkpoint.
 
-    `slipped` holds the comments of `train`, in the same order, with slips of the pen; a share of
-    `run.slips` of each epoch is read from there.
+    `shares` says how much of each part of `train` an epoch draws; those of the run's sources if not
+    given. `slipped` holds the comments of `train`, in the same order, with slips of the pen; a
+    share of `run.slips` of each epoch is read from there.
     """
 
     def __init__(
@@ -186,12 +190,14 @@ class Trainer:
         featurizer: Featurizer,
         train: Sequence[list[Feature]],
         folder: Path,
+        shares: Sequence[float] = (),
         slipped: Sequence[list[Feature]] = (),
     ) -> None:
         self.run = run
         self.learner = learner
         self.featurizer = featurizer
         self.train = train
+        self.shares = shares or [source.share for source in run.train]
         self.slipped = slipped if run.slips else ()
         self.checkpoint = folder / CHECKPOINT
         self.data = hashlib.sha256(repr((learner.texts, train)).encode()).hexdigest()
@@ -212,8 +218,8 @@ class Trainer:
         """Return the batches of an epoch: the same for the same seed, to go on inside it."""
         rng = np.random.default_rng([self.run.seed, epoch])
         drawn: list[Feature] = []
-        for number, (source, features) in enumerate(zip(self.run.train, self.train, strict=True)):
-            count = max(1, round(len(features) * source.share)) if features else 0
+        for number, (share, features) in enumerate(zip(self.shares, self.train, strict=True)):
+            count = max(1, round(len(features) * share)) if features else 0
             chosen = rng.permutation(len(features))[:count]
             slip = rng.random(count) < (self.run.slips if self.slipped else 0)
             drawn += [
@@ -247,6 +253,7 @@ class Trainer:
             batch,
             present_weight=self.run.present_weight,
             evidence_weight=self.run.evidence_weight,
+            lesson_weight=self.run.teacher.weight if self.run.teacher else 0.0,
         )
 
     def fit(self) -> None:

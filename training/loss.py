@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax, nll_loss
+from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax, nll_loss, pad
 
 from model.network import Scores
 from training.features import ABSENT, OPEN, PRESENT, Batch
@@ -14,12 +14,30 @@ _TINY = 1e-6
 
 
 def total_loss(
-    scores: Scores, batch: Batch, *, present_weight: float, evidence_weight: float
+    scores: Scores,
+    batch: Batch,
+    *,
+    present_weight: float,
+    evidence_weight: float,
+    lesson_weight: float = 0.0,
 ) -> Tensor:
     """Return the loss a comment: labels, any-of statements, signals, sentiment and evidence.
 
-    `present_weight` makes up for how few of a comment's labels are present.
+    `present_weight` makes up for how few of a comment's labels are present. `lesson_weight` is the
+    share of what a teacher says; what is annotated has the rest.
     """
+    annotated = _annotated(
+        scores, batch, present_weight=present_weight, evidence_weight=evidence_weight
+    )
+    if not lesson_weight:
+        return annotated / len(batch.input_ids)
+    taught = _taught(scores, batch, evidence_weight=evidence_weight)
+    return ((1 - lesson_weight) * annotated + lesson_weight * taught) / len(batch.input_ids)
+
+
+def _annotated(
+    scores: Scores, batch: Batch, *, present_weight: float, evidence_weight: float
+) -> Tensor:
     labels, signals = batch.labels.shape[1], batch.signals.shape[1]
     logits = scores.logits.float()
     outcome = log_softmax(logits[:, :labels], dim=-1)
@@ -33,7 +51,30 @@ def total_loss(
     )
     if evidence_weight and len(batch.evidence_at):
         loss = loss + evidence_weight * _evidence(scores, batch)
-    return loss / len(batch.input_ids)
+    return loss
+
+
+def _taught(scores: Scores, batch: Batch, *, evidence_weight: float) -> Tensor:
+    """Return the cross-entropy against a teacher's probabilities, and that of its evidence."""
+    labels = batch.labels.shape[1]
+    logits = scores.logits.float()
+    said = torch.cat(
+        [
+            log_softmax(logits[:, :labels], dim=-1),
+            pad(log_softmax(logits[:, labels:-1, :2], dim=-1), (0, 2)),
+            pad(log_softmax(logits[:, -1:, 1:], dim=-1), (1, 0)),
+        ],
+        dim=1,
+    )
+    loss = -(said * batch.taught).sum()
+    if evidence_weight and len(batch.taught_at):
+        comment, row = batch.taught_at.unbind(1)
+        mask = batch.attention_mask[comment].float()
+        each = binary_cross_entropy_with_logits(
+            scores.evidence[comment, row].float(), batch.taught_evidence, reduction="none"
+        )
+        loss = loss + evidence_weight * ((each * mask).sum(1) / mask.sum(1)).sum()
+    return loss
 
 
 def _labels(outcome: Tensor, batch: Batch, *, present_weight: float) -> Tensor:

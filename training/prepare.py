@@ -39,11 +39,12 @@ class Data:
     test: list[Example]
     must_route: list[Example] = field(default_factory=list)
     certify: list[Example] = field(default_factory=list)
+    unlabelled: list[Example] = field(default_factory=list)  # for a teacher to speak of
 
     def fingerprint(self) -> str:
         """Return a digest of all ids and texts."""
         digest = hashlib.sha256()
-        for example in chain(*self.train, self.tune, self.test):
+        for example in chain(*self.train, self.unlabelled, self.tune, self.test):
             digest.update(f"{example.id}\0{example.text}\0".encode("utf-8", "surrogatepass"))
         return digest.hexdigest()[:16]
 
@@ -78,8 +79,29 @@ def read_data(run: RunConfig, *, folder: Path, taxonomy: Taxonomy) -> Data:
         sorted((e for e in source if id(e) in place), key=lambda e: place[id(e)])
         for source in sources
     )
-    log.info("train %s, tune %d, test %d", [len(part) for part in train], len(tune), len(test))
-    return Data(train, tune, test, must_route, certify)
+    unlabelled = []
+    if run.teacher is not None:
+        found = _unlabelled(run.teacher.texts, folder=folder)
+        unlabelled = without_repeats(found, held_out=[*kept, *tune, *kept_apart])
+    log.info(
+        "train %s, tune %d, test %d, unlabelled %d",
+        [len(part) for part in train],
+        len(tune),
+        len(test),
+        len(unlabelled),
+    )
+    return Data(train, tune, test, must_route, certify, unlabelled)
+
+
+def _unlabelled(patterns: Sequence[str], *, folder: Path) -> list[Example]:
+    """Return the texts of files as examples of which nothing is known."""
+    files = _text_files(patterns, folder=folder, key="teacher.texts")
+    texts = (text for file in files for text in _texts(file))
+    return [
+        Example(id=f"unlabelled-{n}", text=text, language="und")
+        for n, text in enumerate(texts)
+        if clean(text).text
+    ]
 
 
 def read_source(source: DataSource, *, folder: Path, taxonomy: Taxonomy) -> list[Example]:
@@ -156,7 +178,7 @@ def prepare_encoder(run: RunConfig, *, folder: Path, cache: Path) -> Path:
     source = find_encoder(base, cache=cache)
     if run.vocabulary is None:
         return source
-    files = _text_files(run.vocabulary.texts, folder=folder)
+    files = _text_files(run.vocabulary.texts, folder=folder, key="vocabulary.texts")
     stamp = json.dumps(
         [str(source), run.vocabulary.size, [[f.name, f.stat().st_size] for f in files]]
     )
@@ -169,12 +191,12 @@ def prepare_encoder(run: RunConfig, *, folder: Path, cache: Path) -> Path:
     return target
 
 
-def _text_files(patterns: Sequence[str], *, folder: Path) -> list[Path]:
+def _text_files(patterns: Sequence[str], *, folder: Path, key: str) -> list[Path]:
     files: list[Path] = []
     for pattern in patterns:
         found = sorted((folder / pattern).parent.glob(Path(pattern).name))
         if not found:
-            raise ConfigError(f"vocabulary.texts: no file matches {pattern!r} (from {folder})")
+            raise ConfigError(f"{key}: no file matches {pattern!r} (from {folder})")
         files += found
     return files
 

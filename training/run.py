@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import logging
 import shutil
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
 
 from model.artifact import write_artifact
 from model.calibration import Calibration
 from model.classifier import Classifier
-from model.errors import ConfigError
+from model.registry import resolve
 from model.taxonomy import Taxonomy
 from model.text import clean
 from training.behaviour import read_pairs
@@ -36,11 +34,11 @@ from training.prepare import Data, prepare_encoder, read_data, read_taxonomy
 from training.publish import manifest_of, publish, write_card
 from training.report import MODEL, Report
 from training.slips import slipped
+from training.teacher import Teacher, teach
+from training.weights import save_weights, take_over
 
 log = logging.getLogger(__name__)
 RUNS_TABLE = "runs.csv"
-WEIGHTS = "weights.safetensors"
-_VOCABULARY = "vocabulary"  # key of the digest that the weights carry
 _COLUMNS = (
     "finished",
     "name",
@@ -82,12 +80,23 @@ def train(path: Path, *, data_dir: Path, restart: bool = False) -> Path:
         taxonomy = read_taxonomy(run, folder=folder)
         if run.routing:  # a mistake there should be known before an hour goes by
             router_for(taxonomy, path=folder / run.routing)
+        teachers = [
+            Teacher(resolve(name, data_dir=data_dir), taxonomy=taxonomy)
+            for name in (run.teacher.models if run.teacher else ())
+        ]
         data = read_data(run, folder=folder, taxonomy=taxonomy)
         encoder = prepare_encoder(run, folder=folder, cache=data_dir)
         if restart:
             (work / CHECKPOINT).unlink(missing_ok=True)
-        start = folder / run.start if run.start else None
-        learner = fit(run, data=data, encoder=encoder, taxonomy=taxonomy, work=work, start=start)
+        learner = fit(
+            run,
+            data=data,
+            encoder=encoder,
+            taxonomy=taxonomy,
+            work=work,
+            start=folder / run.start if run.start else None,
+            teachers=teachers,
+        )
         built, report = build(
             run,
             learner=learner,
@@ -115,64 +124,35 @@ def fit(
     taxonomy: Taxonomy,
     work: Path,
     start: Path | None = None,
+    teachers: Sequence[Teacher] = (),
 ) -> Learner:
-    """Fine-tune, from the weights in `start` if given, and leave the weights in `work`."""
+    """Fine-tune, from the weights in `start` if given, and leave the weights in `work`.
+
+    `teachers` are those of a run that has a `[teacher]`.
+    """
     tokenizer = load_tokenizer(encoder)
     learner = build_learner(run, encoder=encoder, tokenizer=tokenizer, taxonomy=taxonomy)
     if start is not None:
-        _take_over(learner, start, vocabulary=_vocabulary_digest(encoder))
+        take_over(learner, start, encoder=encoder)
     featurizer = Featurizer(tokenizer, taxonomy, max_tokens=run.max_tokens)
+    parts, shares = list(data.train), [source.share for source in run.train]
+    if run.teacher is not None:
+        parts.append(data.unlabelled)
+        shares.append(run.teacher.draw)
+    lessons = teach(teachers, parts) if teachers else [None] * len(parts)
     rng = np.random.default_rng(run.seed)
-    slips = [[slipped(example, rng) for example in part] for part in data.train]
+    hasty = [[slipped(example, rng) for example in part] for part in parts]
     Trainer(
         run,
         learner=learner,
         featurizer=featurizer,
-        train=[featurizer.features(part) for part in data.train],
-        slipped=[featurizer.features(part) for part in slips],
+        train=[featurizer.features(*part) for part in zip(parts, lessons, strict=True)],
+        slipped=[featurizer.features(*part) for part in zip(hasty, lessons, strict=True)],
+        shares=shares,
         folder=work,
     ).fit()
-    tensors = {
-        f"{part}.{key}": value.contiguous()
-        for part, values in learner.state().items()
-        for key, value in values.items()
-    }
-    save_file(tensors, work / WEIGHTS, metadata={_VOCABULARY: _vocabulary_digest(encoder)})
+    save_weights(learner, work, encoder=encoder)
     return learner
-
-
-def _vocabulary_digest(encoder: Path) -> str:
-    """Return what tells one cut vocabulary from another: two may be alike in size alone."""
-    return hashlib.sha256((encoder / "tokenizer.json").read_bytes()).hexdigest()
-
-
-def _take_over(learner: Learner, start: Path, *, vocabulary: str) -> None:
-    """Load the weights that an earlier run left; encoder, vocabulary and rows must be the same."""
-    try:
-        with safe_open(start, framework="pt") as file:
-            found = (file.metadata() or {}).get(_VOCABULARY)
-        if found != vocabulary:
-            raise ConfigError(
-                f"start = {str(start)!r}: is of another vocabulary, its rows would be taken for "
-                "other pieces; name the same base and the same [vocabulary] as that run did"
-            )
-        tensors = load_file(start)
-        learner.restore(
-            {
-                part: {
-                    key.removeprefix(f"{part}."): value
-                    for key, value in tensors.items()
-                    if key.startswith(f"{part}.")
-                }
-                for part in learner.state()
-            }
-        )
-    except (OSError, SafetensorError, RuntimeError) as problem:
-        raise ConfigError(
-            f"start = {str(start)!r}: does not fit ({type(problem).__name__}); it must be the "
-            f"{WEIGHTS} of a run with the same base, vocabulary and taxonomy"
-        ) from None
-    log.info("going on from the weights in %s", start.name)
 
 
 def build(

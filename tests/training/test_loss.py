@@ -33,12 +33,21 @@ def batch_of(comments=1, **known):
         "any_at": torch.zeros(0, 2, dtype=torch.long),
         "any_labels": torch.zeros(0, LABELS),
         "any_weights": torch.zeros(0),
+        "taught": torch.zeros(comments, ROWS, 4),
+        "taught_at": torch.zeros(0, 2, dtype=torch.long),
+        "taught_evidence": torch.zeros(0, TOKENS),
     }
     return Batch(**{**parts, **known})
 
 
-def loss_of(scores, batch, *, present_weight=2.0, evidence_weight=1.0):
-    return total_loss(scores, batch, present_weight=present_weight, evidence_weight=evidence_weight)
+def loss_of(scores, batch, *, present_weight=2.0, evidence_weight=1.0, lesson_weight=0.0):
+    return total_loss(
+        scores,
+        batch,
+        present_weight=present_weight,
+        evidence_weight=evidence_weight,
+        lesson_weight=lesson_weight,
+    )
 
 
 def softmax(row):
@@ -144,3 +153,43 @@ def test_a_taxonomy_without_signals_has_a_loss_too():
     batch = batch_of(signals=torch.zeros(1, 0), labels=torch.tensor([[1, ABSENT, OPEN]]))
     loss = loss_of(scores, batch)
     assert loss.item() > 0
+
+
+def lesson_of(scores):
+    """Return what a teacher says that thinks exactly what `scores` say."""
+    outcomes = torch.zeros(len(scores.logits), ROWS, 4)
+    outcomes[:, :LABELS] = scores.logits[:, :LABELS].softmax(-1)
+    outcomes[:, LABELS:-1, :2] = scores.logits[:, LABELS:-1, :2].softmax(-1)
+    outcomes[:, -1, 1:] = scores.logits[:, -1, 1:].softmax(-1)
+    return outcomes.detach()
+
+
+def test_who_thinks_as_the_teacher_does_has_nothing_to_learn():
+    scores = scores_of(2)
+    loss_of(scores, batch_of(2, taught=lesson_of(scores)), lesson_weight=1.0).backward()
+    assert scores.logits.grad.abs().max() < 1e-6
+
+
+def test_a_lesson_draws_towards_the_teacher_and_its_words():
+    scores, teacher = scores_of(), scores_of(seed=1)
+    taught = lesson_of(teacher)
+    evidence = torch.tensor([[0.0, 0.9, 0.9, 0.1, 0.0]])
+    batch = batch_of(taught=taught, taught_at=torch.tensor([[0, 1]]), taught_evidence=evidence)
+    loss_of(scores, batch, lesson_weight=1.0).backward()
+    expected = scores.logits.detach()[0, 0].softmax(-1) - taught[0, 0]
+    assert torch.allclose(scores.logits.grad[0, 0], expected, atol=1e-6)
+    gradient = scores.evidence.grad[0, 1]
+    assert torch.allclose(
+        gradient, (scores.evidence.detach()[0, 1].sigmoid() - evidence[0]) / TOKENS, atol=1e-6
+    )
+    assert scores.evidence.grad[0, 0].abs().sum() == 0
+
+
+def test_annotation_and_lesson_share_the_loss():
+    scores = scores_of()
+    known = batch_of(labels=torch.tensor([[2, ABSENT, ABSENT]]))
+    taught = batch_of(taught=lesson_of(scores_of(seed=1)))
+    both = batch_of(labels=known.labels, taught=taught.taught)
+    shared = loss_of(scores, both, lesson_weight=0.25).item()
+    alone = loss_of(scores, known).item(), loss_of(scores, taught, lesson_weight=1.0).item()
+    assert shared == pytest.approx(0.75 * alone[0] + 0.25 * alone[1], rel=1e-5)

@@ -7,7 +7,8 @@ from safetensors.torch import load_file, save_file
 
 from model.errors import ConfigError
 from training.finetune import CHECKPOINT
-from training.run import WEIGHTS, fit
+from training.run import fit
+from training.weights import WEIGHTS
 
 
 @pytest.fixture
