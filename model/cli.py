@@ -33,6 +33,7 @@ EXTRA_OF = {
 HELP = {
     "classify": "Classify the comments of a file.",
     "data": "Check labelled comments.",
+    "distill": "Train a model on what finished models say, a smaller one for example.",
     "certify": "Test a model on comments kept for it: what its routes promise.",
     "evaluate": "Judge a model on labelled comments, beside its baselines.",
     "keys": "Make keys for the API.",
