@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -37,9 +38,18 @@ class Scores:
 class Network(nn.Module):
     """Encoder, attention of rows over tokens, and what turns the states they saw into logits."""
 
-    def __init__(self, encoder: nn.Module, *, width: int, dropout: float = 0.1) -> None:
+    def __init__(
+        self,
+        encoder: nn.Module,
+        *,
+        width: int,
+        dropout: float = 0.1,
+        attention: Literal["label", "mean"] = "label",
+    ) -> None:
+        """`attention` "mean" is a baseline: every row sees the same mean, through a linear head."""
         super().__init__()
         self.encoder = encoder
+        self.attention = attention
         self.seek = nn.Linear(width, width)
         self.offer = nn.Linear(width, width, bias=False)
         self.seek_evidence = nn.Linear(width, width)
@@ -68,9 +78,13 @@ class Network(nn.Module):
         hidden = ((1 - attention_mask) * -1e4)[:, None, :].to(states.dtype)
         attention = self.offer(states) @ (self.seek(queries) * self.scale).T
         attention = attention.transpose(1, 2) + hidden
-        context = self.norm(torch.softmax(attention, dim=-1) @ states)
-        judged = self.seen(context) + self.matched(context * queries) + self.asked(queries)
-        judged = self.dropout(nn.functional.gelu(judged))
+        if self.attention == "mean":
+            pooled = self.pooled(states, attention_mask)[:, None]
+            judged = self.dropout(self.norm(pooled)).expand(-1, len(queries), -1)
+        else:
+            context = self.norm(torch.softmax(attention, dim=-1) @ states)
+            judged = self.seen(context) + self.matched(context * queries) + self.asked(queries)
+            judged = self.dropout(nn.functional.gelu(judged))
         logits = torch.einsum("bnd,ndo->bno", judged, own) + bias
         evidence = self.offer_evidence(states) @ (self.seek_evidence(queries) * self.scale).T
         return Scores(logits, attention, evidence.transpose(1, 2) + attention + hidden)

@@ -5,7 +5,8 @@ texts that are nearly the same are looked for, by MinHash (Broder 1997, "On the 
 containment of documents") over runs of five letters and digits; what it proposes is measured.
 A text in train that nearly stands in tune or test too makes figures better than they are.
 Translations of one comment share no letters: they are looked for by the vectors of an encoder, if
-one is given (translations.py), and only listed, since what is proposed may be no translation.
+one is given (translations.py), and so are labels that are likely wrong (suspects.py). Both are only
+listed, since what is proposed may be right as it is.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from model.taxonomy import Taxonomy
 from training.config import DataSource, RunConfig
 from training.corpus import Example, text_key
 from training.prepare import read_source
+from training.suspects import Suspect, suspects
 from training.translations import sentence_vectors, translations
 
 ALIKE = 0.8  # share of common shingles from which two texts count as nearly the same
@@ -70,13 +72,15 @@ class Findings:
     """What a check found. `counts`: part -> language -> what -> how many.
 
     `twice`: places whose id stands twice in its source, so that nobody can tell which is meant.
-    `between`: pairs of two languages that may say the same; None where no encoder looked for them.
+    `between`: pairs of two languages that may say the same; `doubtful`: labels that are likely
+    wrong, the most surprising first. None where nobody looked for them.
     """
 
     pairs: tuple[Pair, ...]
     twice: tuple[Place, ...]
     counts: Mapping[str, Mapping[str, Mapping[str, int]]]
     between: tuple[Pair, ...] | None = None
+    doubtful: tuple[tuple[Place, Suspect], ...] | None = None
 
     @property
     def crossing(self) -> tuple[Pair, ...]:
@@ -95,6 +99,10 @@ class Findings:
             "twice": [str(place) for place in self.twice],
             "between_languages": [
                 [str(p.first), str(p.second), round(p.share, 3)] for p in self.between or ()
+            ],
+            "doubtful": [
+                [str(place), doubt.label, doubt.present, round(doubt.probability, 3)]
+                for place, doubt in self.doubtful or ()
             ],
             "counts": self.counts,
         }
@@ -117,6 +125,8 @@ class Findings:
             lines += ["", "Ids that stand twice: " + ", ".join(map(str, self.twice)) + "."]
         if self.between is not None:
             lines += ["", *_between_lines(self.between)]
+        if self.doubtful is not None:
+            lines += ["", *_doubtful_lines(self.doubtful)]
         for part, languages in self.counts.items():
             lines += ["", f"## {part}", "", *_table(languages)]
         return "\n".join(lines) + "\n"
@@ -131,6 +141,16 @@ def _between_lines(pairs: Sequence[Pair]) -> list[str]:
     ]
 
 
+def _doubtful_lines(doubtful: Sequence[tuple[Place, Suspect]]) -> list[str]:
+    lines = [f"{len(doubtful)} labels are doubtful, the most surprising first; read them:"]
+    for place, doubt in doubtful[:_SHOWN]:
+        said = "is given" if doubt.present else "is missing"
+        lines.append(f"- {place}: {doubt.label} {said} (probability {doubt.probability:.2f})")
+    if len(doubtful) > _SHOWN:
+        lines.append(f"- and {len(doubtful) - _SHOWN} more, all of them in data.json")
+    return lines
+
+
 def _table(languages: Mapping[str, Mapping[str, int]]) -> list[str]:
     names = sorted(languages)
     rows = dict.fromkeys(what for counts in languages.values() for what in counts)
@@ -143,9 +163,14 @@ def _table(languages: Mapping[str, Mapping[str, int]]) -> list[str]:
 
 
 def check(
-    run: RunConfig, *, folder: Path, taxonomy: Taxonomy, encoder: Path | None = None
+    run: RunConfig,
+    *,
+    folder: Path,
+    taxonomy: Taxonomy,
+    translations_by: Path | None = None,
+    suspects_by: Path | None = None,
 ) -> Findings:
-    """Check all data of a run; with an encoder, repeats between languages are looked for as well.
+    """Check all data of a run; with encoders, repeats between languages and wrong labels as well.
 
     Raises `DataError` for what breaks the rules of the data form.
     """
@@ -163,8 +188,23 @@ def check(
     }
     seen = Counter(place for place, _ in placed)
     twice = tuple(place for place, times in seen.items() if times > 1)
-    between = tuple(between_languages(placed, encoder)) if encoder else None
-    return Findings(tuple(near_repeats(placed)), twice, counts, between)
+    return Findings(
+        tuple(near_repeats(placed)),
+        twice,
+        counts,
+        between=tuple(between_languages(placed, translations_by)) if translations_by else None,
+        doubtful=tuple(doubtful(placed, suspects_by, taxonomy)) if suspects_by else None,
+    )
+
+
+def doubtful(
+    placed: Sequence[tuple[Place, Example]], encoder: Path, taxonomy: Taxonomy
+) -> list[tuple[Place, Suspect]]:
+    """Return the labels of full annotations that are likely wrong, the most surprising first."""
+    full = [(place, example) for place, example in placed if example.is_full]
+    examples = [example for _, example in full]
+    vectors = sentence_vectors([example.text for example in examples], encoder)
+    return [(full[s.example][0], s) for s in suspects(examples, vectors, taxonomy=taxonomy)]
 
 
 def between_languages(placed: Sequence[tuple[Place, Example]], encoder: Path) -> list[Pair]:

@@ -192,10 +192,20 @@ def data() -> None:
     is_flag=True,
     help="Look for repeats between languages too, with the run's encoder; takes minutes.",
 )
+@click.option(
+    "--suspects",
+    is_flag=True,
+    help="List labels that are likely wrong, by predictions from the others; takes minutes.",
+)
 @DATA_DIR
 @click.pass_context
 def check(
-    context: click.Context, run: Path, output: Path | None, translations: bool, data_dir: Path
+    context: click.Context,
+    run: Path,
+    output: Path | None,
+    translations: bool,
+    suspects: bool,
+    data_dir: Path,
 ) -> None:
     """Check the data that the file RUN names: rules, near repeats, counts.
 
@@ -209,10 +219,16 @@ def check(
 
     taxonomy = read_taxonomy(config, folder=run.parent)
     encoder = None
-    if translations:
+    if translations or suspects:
         _show_logs()
         encoder = prepare_encoder(config, folder=run.parent, cache=data_dir)
-    findings = check_data(config, folder=run.parent, taxonomy=taxonomy, encoder=encoder)
+    findings = check_data(
+        config,
+        folder=run.parent,
+        taxonomy=taxonomy,
+        translations_by=encoder if translations else None,
+        suspects_by=encoder if suspects else None,
+    )
     if output is None:
         click.echo(findings.markdown(), nl=False)
     else:

@@ -41,6 +41,7 @@ class DataSource(_Strict):
     texts: Name | None = None  # the file with the texts, where `path` holds annotations alone
     ids: Name | None = None  # a file with one id a line: only these records are used
     without: Name | None = None  # a file with one id a line: these are kept for judging
+    open: tuple[Name, ...] = ()  # labels that its annotators did not know: not taken for absent
     share: Share = 1.0  # of its records, drawn anew each epoch
     weight: Annotated[float, Field(gt=0)] = 1.0
 
@@ -100,7 +101,8 @@ class RunConfig(_Strict):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     present_weight: Annotated[float, Field(gt=0)] = 2.0
     evidence_weight: Annotated[float, Field(ge=0)] = 1.0
-    forget: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    forget: Annotated[float, Field(ge=0, le=1)] = 0.1  # 1: rows have no part of their own
+    attention: Literal["label", "mean"] = "label"  # "mean": the baseline of one pooled vector
     slips: Annotated[float, Field(ge=0, le=1)] = 0.0  # share of comments read as if typed in haste
     word_embeddings: Literal["frozen", "tuned"] = "frozen"
     seed: int = 13

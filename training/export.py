@@ -16,12 +16,12 @@ import torch
 from onnx import ModelProto
 from tokenizers import Tokenizer
 
-from model.artifact import COMMENT, RowTable, write_rows
+from model.artifact import RowTable, write_rows
 from model.engine import Engine
 from model.errors import ArtifactError
 from model.taxonomy import Taxonomy
 from training.encoder import load_tokenizer
-from training.finetune import Learner
+from training.finetune import Learner, row_ids
 from training.quantize import quantize
 
 log = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ def row_table(learner: Learner, taxonomy: Taxonomy) -> RowTable:
     with torch.no_grad():
         queries, own, bias = learner.rows()
     rows = learner.rows
-    ids = [*taxonomy.labels, *(f"signal:{signal}" for signal in taxonomy.signals), COMMENT]
+    ids = row_ids(taxonomy)
     arrays = {
         "queries": queries,
         "own": own,

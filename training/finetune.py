@@ -22,6 +22,7 @@ from torch import Tensor
 from tqdm import tqdm
 from transformers import AutoConfig, AutoModel
 
+from model.artifact import COMMENT
 from model.errors import ConfigError
 from model.network import Network, Rows
 from model.taxonomy import Taxonomy
@@ -48,6 +49,7 @@ class Learner:
     network: Network
     rows: Rows
     device: torch.device
+    ids: list[str]  # of the rows, as in the artefact
     texts: list[list[int]]  # token ids of each row's text
 
     def describe(self) -> None:
@@ -80,6 +82,11 @@ def row_texts(taxonomy: Taxonomy) -> tuple[list[str], list[str]]:
     texts = [term.described for term in terms]
     kinds = ["label"] * len(taxonomy.labels) + ["signal"] * len(taxonomy.signals)
     return [*kinds, "comment"], [*texts, COMMENT_MEANS]
+
+
+def row_ids(taxonomy: Taxonomy) -> list[str]:
+    """Return the ids of the rows, in the order of `row_texts`."""
+    return [*taxonomy.labels, *(f"signal:{signal}" for signal in taxonomy.signals), COMMENT]
 
 
 def choose_device(name: str) -> torch.device:
@@ -124,9 +131,10 @@ def build_learner(
     kinds, texts = row_texts(taxonomy)
     device = choose_device(run.device)
     learner = Learner(
-        Network(loaded, width=width, dropout=run.dropout).to(device),
+        Network(loaded, width=width, dropout=run.dropout, attention=run.attention).to(device),
         Rows(kinds, width=width, forget=run.forget).to(device),
         device,
+        row_ids(taxonomy),
         [encoding.ids[: run.max_tokens] for encoding in tokenizer.encode_batch(texts)],
     )
     learner.describe()

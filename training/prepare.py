@@ -7,7 +7,7 @@ import json
 import logging
 import lzma
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
@@ -116,6 +116,15 @@ def read_source(source: DataSource, *, folder: Path, taxonomy: Taxonomy) -> list
         texts=folder / source.texts if source.texts else None,
         weight=source.weight,
     )
+    for label in source.open:
+        if label not in taxonomy.labels:
+            raise ConfigError(
+                f"{source.path}: open names the label {label!r}, which the taxonomy has not; "
+                + suggest(label, taxonomy.labels)
+            )
+    if source.open:
+        unknown = frozenset(source.open)
+        examples = [replace(example, absent=example.absent - unknown) for example in examples]
     if source.without:
         kept_out = _ids(folder / source.without)
         examples = [example for example in examples if example.id not in kept_out]

@@ -209,3 +209,19 @@ def test_the_cost_of_a_signal_that_is_not_there_is_refused_before_the_run(site):
     run = load_run(site / "run.toml").model_copy(update={"miss_costs": {"pests": 9.0}})
     with pytest.raises(ConfigError, match=r"miss_costs names the signal 'pests'.*'pest'\?"):
         read_taxonomy(run, folder=site)
+
+
+def test_labels_that_a_source_did_not_know_are_left_open(site):
+    write(site, "train.jsonl", *comments(60))
+    source = '[[train]]\npath = "train.jsonl"\nopen = ["room.noise"]\n'
+    data = read(site, "tune", "test", more=source)
+    (train_part,) = data.train
+    assert any("room.noise" in example.labels for example in train_part)
+    assert all("room.noise" not in example.absent for example in train_part)
+    assert any("room.clean" in example.absent for example in train_part)
+
+
+def test_an_open_label_that_the_taxonomy_has_not_is_named(site):
+    source = '[[train]]\npath = "train.jsonl"\nopen = ["room.noises"]\n'
+    with pytest.raises(ConfigError, match=r"'room\.noises'.*did you mean 'room\.noise'"):
+        read(site, "tune", "test", more=source)
