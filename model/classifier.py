@@ -84,11 +84,15 @@ class Classifier:
         self._untrained = frozenset(untrained)
         self._max_characters = max_characters
         ids = engine.rows.ids
+        self._first = np.zeros(len(ids), dtype=np.int64)
         self._comment = ids.index(COMMENT)
         self._labels = np.array([ids.index(label) for label in taxonomy.labels], dtype=np.int64)
         self._signals = np.array(
             [ids.index(f"signal:{signal}") for signal in taxonomy.signals], dtype=np.int64
         )
+        chosen = artifact.calibration
+        self._label_thresholds = np.array([chosen.label_threshold(x) for x in taxonomy.labels])
+        self._signal_thresholds = np.array([chosen.signal_threshold(x) for x in taxonomy.signals])
 
     @classmethod
     def load(
@@ -126,31 +130,44 @@ class Classifier:
 
     def classify(self, comments: Sequence[Comment]) -> list[Prediction]:
         """Return one prediction per comment, in the same order."""
-        readings = self._read(comments)
-        return [self._judge(c, reading) for c, reading in zip(comments, readings, strict=True)]
+        found: list[Prediction] = []
+        for chunk, readings in self._read(comments):
+            found += self._judge(chunk, readings)
+        return found
 
     def logits(self, comments: Sequence[Comment]) -> Array:
         """Return raw logits [comments, R, 4], of the strongest window of a row: to calibrate."""
         found = np.zeros((len(comments), len(self._engine.rows.ids), 4), dtype=np.float32)
-        for place, reading in enumerate(self._read(comments)):
-            found[place] = reading.logits
+        place = 0
+        for _, readings in self._read(comments):
+            found[place : place + len(readings)] = [reading.logits for reading in readings]
+            place += len(readings)
         return found
 
     def probabilities(self, comments: Sequence[Comment]) -> Array:
         """Return the calibrated probability of each label [comments, labels], in their order."""
         return self._calibration.presence(self.logits(comments)[:, self._labels])
 
-    def _read(self, comments: Sequence[Comment]) -> Iterator[_Reading]:
-        """Yield a reading per comment; long lists are read in parts, to bound memory."""
+    def _read(
+        self, comments: Sequence[Comment]
+    ) -> Iterator[tuple[Sequence[Comment], list[_Reading]]]:
+        """Yield parts of the list with a reading per comment: parts, to bound memory."""
         for chunk in _chunks(comments):
             parts = [self._stretches(comment.text) for comment in chunk]
             flat = [stretch for stretches in parts for stretch in stretches]
             answers = iter(self._engine.windows([calm(stretch.text.text) for stretch in flat]))
-            for stretches in parts:
-                yield self._reading([(s, window) for s in stretches for window in next(answers)])
+            yield (
+                chunk,
+                [
+                    self._reading([(s, window) for s in stretches for window in next(answers)])
+                    for stretches in parts
+                ],
+            )
 
     def _reading(self, windows: list[tuple[_Stretch, Window]]) -> _Reading:
         read = [(stretch, window) for stretch, window in windows if len(window.spans)]
+        if len(windows) == 1:
+            return _Reading(read, windows[0][1].logits, self._first)
         logits = np.stack([window.logits for _, window in read or windows])
         strength = presence_log_odds(logits)
         strength[:, self._signals] = signal_log_odds(logits[:, self._signals])
@@ -171,58 +188,63 @@ class Classifier:
         tail = next((place for place in after if text[place].isspace()), tail)
         return [_Stretch(0, clean(text[:head])), _Stretch(tail, clean(text[tail:]))]
 
-    def _judge(self, comment: Comment, reading: _Reading) -> Prediction:
-        truncated = len(comment.text) > self._max_characters
-        if not reading.windows:
-            language = comment.language or "und"
-            return Prediction(
-                language=language, sentiment="neutral", confidence=1.0, truncated=truncated
+    def _judge(
+        self, comments: Sequence[Comment], readings: Sequence[_Reading]
+    ) -> Iterator[Prediction]:
+        """Yield a prediction per comment; probabilities are made of all logits at once."""
+        logits = np.stack([reading.logits for reading in readings])
+        feelings = self._calibration.feeling(logits[:, self._comment])
+        presence = self._calibration.presence(logits[:, self._labels])
+        moods = self._calibration.mood(logits[:, self._labels])
+        warnings = self._calibration.warning(logits[:, self._signals])
+        for n, (comment, reading) in enumerate(zip(comments, readings, strict=True)):
+            truncated = len(comment.text) > self._max_characters
+            if not reading.windows:
+                language = comment.language or "und"
+                yield Prediction(
+                    language=language, sentiment="neutral", confidence=1.0, truncated=truncated
+                )
+                continue
+            finder = _Finder(comment.text, reading, self._calibration)
+            yield Prediction(
+                language=comment.language or detect_language(reading.windows[0][0].text.text),
+                sentiment=SENTIMENTS[int(feelings[n].argmax())],
+                confidence=_rounded(feelings[n].max()),
+                labels=self._labels_of(presence[n], moods[n], finder),
+                signals=self._signals_of(warnings[n], finder),
+                truncated=truncated,
+                beliefs=Beliefs(
+                    labels=presence[n][:, None] * moods[n],
+                    signals=warnings[n],
+                    feeling=feelings[n],
+                ),
             )
-        logits = reading.logits
-        feeling = self._calibration.feeling(logits[self._comment])
-        presence = self._calibration.presence(logits[self._labels])
-        moods = self._calibration.mood(logits[self._labels])
-        warnings = self._calibration.warning(logits[self._signals])
-        finder = _Finder(comment.text, reading, self._calibration)
-        return Prediction(
-            language=comment.language or detect_language(reading.windows[0][0].text.text),
-            sentiment=SENTIMENTS[int(feeling.argmax())],
-            confidence=_rounded(feeling.max()),
-            labels=self._labels_of(presence, moods, finder),
-            signals=self._signals_of(warnings, finder),
-            truncated=truncated,
-            beliefs=Beliefs(labels=presence[:, None] * moods, signals=warnings, feeling=feeling),
-        )
 
     def _labels_of(self, presence: Array, moods: Array, finder: _Finder) -> tuple[LabelScore, ...]:
+        terms = list(self.taxonomy.labels.values())
         found = [
             LabelScore(
-                label=term.id,
-                area=term.area,
-                sentiment=SENTIMENTS[int(mood.argmax())],
-                confidence=_rounded(confidence),
-                sentiment_confidence=_rounded(mood.max()),
-                evidence=finder.evidence(row),
-                untrained=term.id in self._untrained,
+                label=terms[place].id,
+                area=terms[place].area,
+                sentiment=SENTIMENTS[int(moods[place].argmax())],
+                confidence=_rounded(presence[place]),
+                sentiment_confidence=_rounded(moods[place].max()),
+                evidence=finder.evidence(int(self._labels[place])),
+                untrained=terms[place].id in self._untrained,
             )
-            for term, row, confidence, mood in zip(
-                self.taxonomy.labels.values(), self._labels, presence, moods, strict=True
-            )
-            if confidence >= self._calibration.label_threshold(term.id)
+            for place in np.flatnonzero(presence >= self._label_thresholds)
         ]
         return tuple(sorted(found, key=lambda label: -label.confidence))
 
     def _signals_of(self, warnings: Array, finder: _Finder) -> tuple[SignalScore, ...]:
+        signals = list(self.taxonomy.signals)
         found = [
             SignalScore(
-                signal=signal,
-                confidence=_rounded(confidence),
-                evidence=finder.evidence(row, below_peak=SIGNAL_PEAK),
+                signal=signals[place],
+                confidence=_rounded(warnings[place]),
+                evidence=finder.evidence(int(self._signals[place]), below_peak=SIGNAL_PEAK),
             )
-            for signal, row, confidence in zip(
-                self.taxonomy.signals, self._signals, warnings, strict=True
-            )
-            if confidence >= self._calibration.signal_threshold(signal)
+            for place in np.flatnonzero(warnings >= self._signal_thresholds)
         ]
         return tuple(sorted(found, key=lambda signal: -signal.confidence))
 

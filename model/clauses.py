@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import cache, cached_property
 from itertools import accumulate, pairwise
+from typing import NamedTuple
 
 from model.text import EMOJI, word_lists, words
 
@@ -34,9 +35,13 @@ def clauses(text: str) -> list[tuple[int, int]]:
     commas between parts that look like clauses. Each clause holds a word, unless the text has none
     (an emoji stays with the clause before it).
     """
-    phrase = _Phrase.of(text)
+    phrase = _Phrase(text)
+    openers = _contrast_openers()
     cuts, first = [0], 0
-    for i in range(len(phrase.words) - 1):
+    for i, gap in enumerate(phrase.gaps):
+        # Between most words there is nothing but a space, where only a word of contrast can cut.
+        if gap == " " and phrase.lowered[i + 1] not in openers:
+            continue
         place = phrase.cut_after(i, first=first)
         if place is not None:
             cuts.append(phrase.spans[i][1] + place)
@@ -51,8 +56,7 @@ def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
     return start + len(part) - len(part.lstrip()), start + len(part.rstrip())
 
 
-@dataclass(frozen=True, slots=True)
-class _Ahead:
+class _Ahead(NamedTuple):
     """What follows, from a word on: words up to a pause, or up to "and"; whether one is a verb."""
 
     words: int
@@ -61,25 +65,24 @@ class _Ahead:
     comma: bool  # the pause is a comma
 
 
-@dataclass(frozen=True, slots=True)
 class _Phrase:
     """The words of a text (emoji left out) and the gaps between them: `gaps[i]` follows word i."""
 
-    spans: Sequence[tuple[int, int]]
-    words: Sequence[str]
-    lowered: Sequence[str]
-    gaps: Sequence[str]
-    ahead: Sequence[_Ahead]
-    verbs_before: Sequence[int]
+    def __init__(self, text: str) -> None:
+        self.spans = [(a, b) for a, b in words(text) if any(map(str.isalnum, text[a:b]))]
+        self.words = [text[a:b] for a, b in self.spans]
+        self.lowered = [word.lower() for word in self.words]
+        self.gaps = [text[left[1] : right[0]] for left, right in pairwise(self.spans)]
 
-    @classmethod
-    def of(cls, text: str) -> _Phrase:
-        spans = [(a, b) for a, b in words(text) if any(map(str.isalnum, text[a:b]))]
-        read = [text[a:b] for a, b in spans]
-        lowered = [word.lower() for word in read]
-        gaps = [text[left[1] : right[0]] for left, right in pairwise(spans)]
-        verbs = list(accumulate(map(_is_verb, lowered), initial=0))
-        return cls(spans, read, lowered, gaps, _look_ahead(lowered, gaps), verbs)
+    @cached_property
+    def ahead(self) -> Sequence[_Ahead]:
+        """What follows from each word on; few texts have a gap that asks for it."""
+        return _look_ahead(self.lowered, self.gaps)
+
+    @cached_property
+    def verbs_before(self) -> Sequence[int]:
+        """How many verbs stand before each word."""
+        return list(accumulate(map(_is_verb, self.lowered), initial=0))
 
     def cut_after(self, i: int, *, first: int) -> int | None:
         """Return where in gap i a clause ends, or None; `first` is the word that began it."""
@@ -167,6 +170,13 @@ class _Phrase:
 
 def _listed(name: str) -> frozenset[str]:
     return word_lists("clauses")[name]
+
+
+@cache
+def _contrast_openers() -> frozenset[str]:
+    """Return the words before which a clause may end without a pause."""
+    listed = _listed("contrast") | _listed("contrast_between_long_parts")
+    return listed | {first for first, _ in _CONTRAST_PAIRS}
 
 
 def _glued(before: str, after: str) -> bool:

@@ -11,8 +11,8 @@ import math
 import re
 import threading
 import unicodedata
-from functools import cache
-from typing import TYPE_CHECKING
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from model.records import Language
 from model.text import word_lists
@@ -30,6 +30,7 @@ OTHER_LETTERS, OTHER_SHARE, OTHER_SHARE_WITH_HINTS = 12, 0.05, 0.5
 OURS = 1 / 3
 # What a word of the lists counts, in nats, beside the model's log-odds of German against English.
 HINT_NATS = 2.0
+KNOWN_WORDS = 20_000  # words whose hints are kept in memory: most words of a comment are common
 # More candidates cost time and have next to no probability.
 CANDIDATES = 16
 FLOOR = 0.01  # keeps the log-odds of two tiny probabilities near zero: they say nothing
@@ -54,18 +55,18 @@ def detect_language(text: str) -> Language:
     """
     text = text[:MAX_CHARACTERS].lower()
     words = _WORD.findall(text)
-    letters = sum(char.isalpha() for word in words for char in word)
+    letters = sum(map(str.isalpha, "".join(words)))
     if letters < 2:
         return "und"
     if not _mostly_latin(words):
         return "other"
     scores = language_probabilities(text)
     german, english = scores.get("de", 0.0), scores.get("en", 0.0)
-    lists = word_lists("language")
-    hints_german = _hints(words, lists["german"], _GERMAN_SHAPE, _UMLAUT)
-    hints_english = _hints(words, lists["english"], _ENGLISH_SHAPE)
+    hints = [_hints(word) for word in words]
+    hints_german = sum(hint.german for hint in hints)
+    hints_english = sum(hint.english for hint in hints)
     if letters >= OTHER_LETTERS and len(words) >= 3:
-        excess = hints_german + hints_english - _hints(words, lists["foreign"])
+        excess = hints_german + hints_english - sum(hint.foreign for hint in hints)
         limit = OTHER_SHARE_WITH_HINTS if excess < 0 else OTHER_SHARE
         if german + english < limit and excess <= OURS * len(words):
             return "other"
@@ -104,9 +105,23 @@ def _mostly_latin(words: list[str]) -> bool:
     return 2 * latin >= len(letters)
 
 
-def _hints(words: list[str], known: frozenset[str], *shapes: re.Pattern[str]) -> float:
-    """Return how many words are known ones; each shape that a word has makes it half a one."""
-    return sum(
-        1.0 if word in known else 0.5 * sum(shape.search(word) is not None for shape in shapes)
-        for word in words
+class _Hints(NamedTuple):
+    """How much a word speaks for a language: 1 if it is a known one, else half for each shape."""
+
+    german: float
+    english: float
+    foreign: float
+
+
+@lru_cache(maxsize=KNOWN_WORDS)
+def _hints(word: str) -> _Hints:
+    lists = word_lists("language")
+    return _Hints(
+        german=1.0 if word in lists["german"] else _shaped(word, _GERMAN_SHAPE, _UMLAUT),
+        english=1.0 if word in lists["english"] else _shaped(word, _ENGLISH_SHAPE),
+        foreign=float(word in lists["foreign"]),
     )
+
+
+def _shaped(word: str, *shapes: re.Pattern[str]) -> float:
+    return 0.5 * sum(shape.search(word) is not None for shape in shapes)

@@ -202,14 +202,21 @@ def words(text: str) -> list[tuple[int, int]]:
     word, an emoji with its joiners is one. Punctuation belongs to no word; no span cuts a mark from
     its letter.
     """
-    shape = text if text.isascii() else "".join(map(_shape, text))
+    shape = text if text.isascii() else text.translate(_SHAPES)
     return [match.span() for match in _WORD.finditer(shape)]
 
 
-def _shape(char: str) -> str:
-    if char < "\u0300" or char in "\ufe0e\ufe0f\u20e3" or unicodedata.category(char)[0] != "M":
-        return char
-    return _MARK
+class _Shapes(dict[int, str]):
+    """Code point -> the character itself, or what stands for every mark; filled as they come."""
+
+    def __missing__(self, code: int) -> str:
+        char = chr(code)
+        mark = char not in "\ufe0e\ufe0f\u20e3" and unicodedata.category(char)[0] == "M"
+        self[code] = _MARK if code >= ord(_MARK) and mark else char
+        return self[code]
+
+
+_SHAPES = _Shapes()
 
 
 # --- word lists -------------------------------------------------------------------------------
