@@ -58,9 +58,13 @@ class _Api(FastAPI):
 
 def create_app(service: Service, settings: Settings) -> FastAPI:
     """Return the application that answers with `service` within the limits of `settings`."""
-    metrics = Metrics(model=service.model, taxonomy=service.fingerprint)
+    metrics = Metrics()
     inference = Inference(
-        service, threads=settings.threads, limit=settings.max_queue, depth=metrics.queue
+        service,
+        threads=settings.threads,
+        limit=settings.max_queue,
+        deadline=settings.deadline_seconds,
+        metrics=metrics,
     )
 
     @asynccontextmanager
@@ -78,7 +82,7 @@ def create_app(service: Service, settings: Settings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.add_middleware(Observing, metrics=metrics, model=service.model)
+    app.add_middleware(Observing, metrics=metrics)
     app.add_exception_handler(Problem, _answer_problem)
     app.add_exception_handler(HTTPException, _answer_framework)
     locked: dict[str, Any] = {}
@@ -87,8 +91,8 @@ def create_app(service: Service, settings: Settings) -> FastAPI:
             "dependencies": [Security(Access(settings.api_keys))],
             "responses": {401: _REFUSAL},
         }
-    app.include_router(classify_router(service, inference, metrics, settings), **locked)
-    app.include_router(taxonomy_router(service), **locked)
+    app.include_router(classify_router(inference, metrics, settings), **locked)
+    app.include_router(taxonomy_router(inference), **locked)
     app.include_router(metrics_router(metrics), **locked)
     app.include_router(health_router(inference))
     _show_docs(app)

@@ -15,12 +15,13 @@ from model.records import Result
 LANGUAGES = frozenset({"de", "en", "und"})
 # Seconds; from one comment on a fast core to a full list on a slow one.
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64)  # comments
 
 
 class Metrics:
     """The counters of one application."""
 
-    def __init__(self, *, model: str, taxonomy: str) -> None:
+    def __init__(self) -> None:
         registry = self.registry = CollectorRegistry()
         self._requests = Counter(
             "echolot_requests", "Requests", ["method", "route", "status"], registry=registry
@@ -48,8 +49,24 @@ class Metrics:
         self.queue = Gauge(
             "echolot_queue_comments", "Comments taken in and not answered yet", registry=registry
         )
-        info = Gauge("echolot_model_info", "Model in use", ["model", "taxonomy"], registry=registry)
-        info.labels(model, taxonomy).set(1)
+        self._batches = Histogram(
+            "echolot_batch_comments",
+            "Comments that the model read together",
+            buckets=BATCH_BUCKETS,
+            registry=registry,
+        )
+        self._model = Gauge(
+            "echolot_model_info", "Model in use", ["model", "taxonomy"], registry=registry
+        )
+
+    def show_model(self, model: str, *, taxonomy: str) -> None:
+        """Say which model answers from now on."""
+        self._model.clear()
+        self._model.labels(model, taxonomy).set(1)
+
+    def count_batch(self, comments: int) -> None:
+        """Count one batch of so many comments."""
+        self._batches.observe(comments)
 
     def count_request(self, *, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request; `route` is the template of the path, never the path itself."""

@@ -38,3 +38,8 @@ class Problem(Exception):
             headers=self.headers,
             media_type="application/json",
         )
+
+
+def client_left(before: str) -> Problem:
+    """Return the problem that nobody hears of; it stands in log and metrics as 499, as in nginx."""
+    return Problem(499, "disconnected", f"the client left before {before}")

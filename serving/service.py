@@ -63,20 +63,28 @@ class Service:
         A record is a JSON value; one that is no comment gets a result with an error and leaves its
         neighbours alone. `first` is the position of the first record, the id of one that has none.
         """
-        read = [parse_comment(record, position=first + n) for n, record in enumerate(records)]
-        with_words = {n: c for n, c in enumerate(read) if isinstance(c, Comment) and c.text.strip()}
-        said = self._classifier.classify(list(with_words.values())) if with_words else []
-        judged = dict(zip(with_words, self._judged(list(with_words.values()), said), strict=True))
-        results: list[Result] = []
-        for n, comment in enumerate(read):
+        read = self.read(records, first=first)
+        judged = iter(self.judge([item for item in read if isinstance(item, Comment)]))
+        return [item if isinstance(item, Result) else next(judged) for item in read]
+
+    def read(self, records: Sequence[object], *, first: int = 0) -> list[Comment | Result]:
+        """Return the comment of each record, or the result with an error that answers it."""
+        found: list[Comment | Result] = []
+        for position, record in enumerate(records, start=first):
+            comment = parse_comment(record, position=position)
             if isinstance(comment, Failure):
-                own_id = comment_id(records[n], position=first + n)
-                results.append(Result(id=own_id, error=comment))
-            elif n in judged:
-                results.append(judged[n])
+                own_id = comment_id(record, position=position)
+                found.append(Result(id=own_id, error=comment))
             else:
-                results.append(self._silent(comment))
-        return results
+                found.append(comment)
+        return found
+
+    def judge(self, comments: Sequence[Comment]) -> list[Result]:
+        """Return one result per comment, in the same order; several threads may call it at once."""
+        with_words = [comment for comment in comments if comment.text.strip()]
+        said = self._classifier.classify(with_words) if with_words else []
+        judged = iter(self._judged(with_words, said))
+        return [next(judged) if c.text.strip() else self._silent(c) for c in comments]
 
     def _judged(self, comments: Sequence[Comment], said: Sequence[Prediction]) -> list[Result]:
         predictions = [

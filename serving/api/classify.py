@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
 
-from model.records import Result
 from serving.answers import result_json
-from serving.inference import SLICE, Inference
+from serving.inference import Answer, Inference
 from serving.metrics import Metrics
 from serving.observing import trace_of
-from serving.problems import Problem
+from serving.problems import Problem, client_left
 from serving.schemas import ClassifyIn, ClassifyOut, ErrorOut
-from serving.service import Service
 from serving.settings import Settings
 from serving.strict_json import read_json, write_json
 
 # Bytes; so small a body is read in about a millisecond, and handing it to a thread would cost more.
 SMALL_BODY = 64 * 1024
+# Results that are written on the event loop, for the same reason.
+WRITE_HERE = 64
 _ERRORS: dict[int | str, dict[str, Any]] = {
     413: {"model": ErrorOut, "description": "The body is too large"},
     415: {"model": ErrorOut, "description": "The body is not declared as JSON"},
@@ -30,9 +29,7 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def classify_router(
-    service: Service, inference: Inference, metrics: Metrics, settings: Settings
-) -> APIRouter:
+def classify_router(inference: Inference, metrics: Metrics, settings: Settings) -> APIRouter:
     """Return the route; everything it needs is passed in."""
     router = APIRouter()
 
@@ -52,14 +49,18 @@ def classify_router(
         _check_content(request)
         inference.check_room()
         records = await _records(request, settings)
-        results = await inference.answer(records)
-        metrics.count_results(results)
-        trace_of(request).note(results)
+        left = asyncio.create_task(_left(request))
+        try:
+            answer = await inference.answer(records, left=left)
+        finally:
+            left.cancel()
+        metrics.count_results(answer.results)
+        trace_of(request).note(answer.service.model, answer.results)
         # A long list is written by a thread: the loop has others to serve.
-        if len(results) > SLICE:
-            body = await asyncio.to_thread(_body, service, results)
+        if len(answer.results) > WRITE_HERE:
+            body = await asyncio.to_thread(_body, answer)
         else:
-            body = _body(service, results)
+            body = _body(answer)
         return Response(body, media_type="application/json")
 
     return router
@@ -127,7 +128,7 @@ async def _read(request: Request, *, limit: int) -> bytes:
             if len(body) > limit:
                 break
     except ClientDisconnect:
-        raise Problem(400, "disconnected", "the client left before the body was whole") from None
+        raise client_left("the body was whole") from None
     if len(body) > limit:
         raise Problem(
             413,
@@ -139,11 +140,20 @@ async def _read(request: Request, *, limit: int) -> bytes:
     return bytes(body)
 
 
-def _body(service: Service, results: Sequence[Result]) -> bytes:
+async def _left(request: Request) -> None:
+    """Return once the client has closed its connection; the body was read before."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _body(answer: Answer) -> bytes:
+    service = answer.service
     return write_json(
         {
             "model": service.model,
             "taxonomy": service.fingerprint,
-            "results": [result_json(result, taxonomy=service.taxonomy) for result in results],
+            "results": [
+                result_json(result, taxonomy=service.taxonomy) for result in answer.results
+            ],
         }
     )
