@@ -46,6 +46,9 @@ class Metrics:
         self._reviews = Counter(
             "echolot_reviews", "Answers that need a look", ["reason"], registry=registry
         )
+        self._keys = Counter(
+            "echolot_key_comments", "Comments by key", ["key", "outcome"], registry=registry
+        )
         self.queue = Gauge(
             "echolot_queue_comments", "Comments taken in and not answered yet", registry=registry
         )
@@ -89,6 +92,11 @@ class Metrics:
             self._routes.labels(result.route.team, result.route.priority).inc()
             for reason in result.review_reasons:
                 self._reviews.labels(reason).inc()
+
+    def count_for_key(self, key: str | None, comments: int, *, outcome: str) -> None:
+        """Count comments of the key with this name: `answered`, or `limited`."""
+        if key is not None:
+            self._keys.labels(key, outcome).inc(comments)
 
     def page(self) -> bytes:
         """Return the page that Prometheus reads."""

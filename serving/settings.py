@@ -72,6 +72,8 @@ class Settings(BaseSettings):
     """Comments taken in and not answered yet; beyond it requests are told to come back (503)."""
     deadline_seconds: Annotated[float, Field(gt=0, le=3_600)] = 2.0
     """How long a request may wait for its turn; then, or once half of that is foreseen, 503."""
+    rate_limit: Annotated[int, Field(ge=0)] = 0
+    """Comments a minute that each key may send, 429 beyond; 0 for no limit."""
     threads: Annotated[int, Field(ge=1, le=256)] = Field(default_factory=_cores)
     """Threads that run the model; as many as there are cores if unset."""
     shutdown_seconds: Annotated[int, Field(ge=0, le=3_600)] = 30

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -10,6 +11,7 @@ from starlette.requests import ClientDisconnect
 
 from serving.answers import result_json
 from serving.inference import Answer, Inference
+from serving.limits import RATE_LIMITED, RateLimit
 from serving.metrics import Metrics
 from serving.observing import trace_of
 from serving.problems import Problem, client_left
@@ -27,18 +29,22 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     422: {"model": ErrorOut, "description": "The body is no list of comments"},
     503: {"model": ErrorOut, "description": "Too much is waiting; try again later"},
 }
+_LIMITED: dict[int | str, dict[str, Any]] = {
+    RATE_LIMITED: {"model": ErrorOut, "description": "The key has sent too many comments"},
+}
 
 
 def classify_router(inference: Inference, metrics: Metrics, settings: Settings) -> APIRouter:
     """Return the route; everything it needs is passed in."""
     router = APIRouter()
+    limit = RateLimit(settings.rate_limit) if settings.rate_limit else None
 
     @router.post(
         "/v1/classify",
         summary="Classify comments",
         tags=["classify"],
         response_model=ClassifyOut,
-        responses=_ERRORS,
+        responses={**_ERRORS, **(_LIMITED if limit else {})},
         openapi_extra={"requestBody": _request_body(settings)},
     )
     async def classify(request: Request) -> Response:
@@ -49,11 +55,15 @@ def classify_router(inference: Inference, metrics: Metrics, settings: Settings) 
         _check_content(request)
         inference.check_room()
         records = await _records(request, settings)
-        left = asyncio.create_task(_left(request))
+        key = trace_of(request).key
         try:
-            answer = await inference.answer(records, left=left)
-        finally:
-            left.cancel()
+            with limit.spent(key, len(records)) if limit else nullcontext():
+                answer = await _answer(request, records, inference=inference)
+        except Problem as problem:
+            if problem.status == RATE_LIMITED:
+                metrics.count_for_key(key, len(records), outcome="limited")
+            raise
+        metrics.count_for_key(key, len(records), outcome="answered")
         metrics.count_results(answer.results)
         trace_of(request).note(answer.service.model, answer.results)
         # A long list is written by a thread: the loop has others to serve.
@@ -138,6 +148,14 @@ async def _read(request: Request, *, limit: int) -> bytes:
             headers={"Connection": "close"},
         )
     return bytes(body)
+
+
+async def _answer(request: Request, records: list[Any], *, inference: Inference) -> Answer:
+    left = asyncio.create_task(_left(request))
+    try:
+        return await inference.answer(records, left=left)
+    finally:
+        left.cancel()
 
 
 async def _left(request: Request) -> None:

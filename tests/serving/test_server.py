@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 
 import pytest
@@ -112,8 +112,7 @@ def wait_for(port: int, line: str) -> None:
 
 
 def test_nothing_is_computed_for_a_client_that_closed_its_connection():
-    with server(ECHOLOT_THREADS="1") as (_, port):
-        busy = send(port, "kaputt")
+    with server(ECHOLOT_THREADS="1") as (_, port), closing(send(port, "kaputt")) as busy:
         wait_for(port, "echolot_queue_comments 1.0")
         gone = send(port, *["sehr kaputt"] * 200)
         wait_for(port, "echolot_queue_comments 201.0")
@@ -129,13 +128,14 @@ def test_nothing_is_computed_for_a_client_that_closed_its_connection():
 
 
 def test_a_request_whose_turn_does_not_come_in_time_is_told_to_come_back():
-    with server(ECHOLOT_THREADS="1", ECHOLOT_DEADLINE_SECONDS="0.2") as (_, port):
-        busy = send(port, "kaputt")
+    settings = {"ECHOLOT_THREADS": "1", "ECHOLOT_DEADLINE_SECONDS": "0.2"}
+    with server(**settings) as (_, port), closing(send(port, "kaputt")) as busy:
         wait_for(port, "echolot_queue_comments 1.0")
-        late = send(port, "kaputt").getresponse()
-        assert late.status == 503
-        assert int(late.headers["Retry-After"]) >= 1
-        assert json.loads(late.read())["error"]["code"] == "deadline"
+        with closing(send(port, "kaputt")) as second:
+            late = second.getresponse()
+            assert late.status == 503
+            assert int(late.headers["Retry-After"]) >= 1
+            assert json.loads(late.read())["error"]["code"] == "deadline"
         assert busy.getresponse().status == 200
 
 
