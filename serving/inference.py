@@ -236,7 +236,11 @@ class Inference:
     ) -> None:
         self._done = self._done * MEMORY + work
         self._seconds = self._seconds * MEMORY + seconds
-        self._metrics.count_batch(sum(part.end - part.start for part in batch))
+        cache = batch[0].ticket.service.cache
+        self._metrics.count_batch(
+            sum(part.end - part.start for part in batch),
+            cached=cache.take_counts() if cache else None,
+        )
         for part, outcome in zip(batch, outcomes, strict=True):
             part.ticket.fill(part.start, outcome)
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from model.records import Result
+from serving.caching import Counts
 
 # A label value per tag that clients think of would grow without bound.
 LANGUAGES = frozenset({"de", "en", "und"})
@@ -58,6 +59,12 @@ class Metrics:
             buckets=BATCH_BUCKETS,
             registry=registry,
         )
+        self._cached = Counter(
+            "echolot_cache_comments",
+            "Short comments whose answer was kept, or was not",
+            ["outcome"],
+            registry=registry,
+        )
         self._model = Gauge(
             "echolot_model_info", "Model in use", ["model", "taxonomy"], registry=registry
         )
@@ -67,9 +74,12 @@ class Metrics:
         self._model.clear()
         self._model.labels(model, taxonomy).set(1)
 
-    def count_batch(self, comments: int) -> None:
-        """Count one batch of so many comments."""
+    def count_batch(self, comments: int, *, cached: Counts | None) -> None:
+        """Count one batch of so many comments, and what the cache counted since the last one."""
         self._batches.observe(comments)
+        if cached:
+            self._cached.labels("hit").inc(cached.hits)
+            self._cached.labels("miss").inc(cached.misses)
 
     def count_request(self, *, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request; `route` is the template of the path, never the path itself."""

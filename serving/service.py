@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from model.policy import ReviewPolicy
 from model.records import Comment, Failure, Prediction, Result, Route
 from model.taxonomy import Taxonomy
+from serving.caching import PredictionCache
 from serving.parsing import comment_id, parse_comment
 
 if TYPE_CHECKING:
@@ -34,7 +35,10 @@ class Classifies(Protocol):
         """Return the languages that it is good at."""
 
     def classify(self, comments: Sequence[Comment]) -> list[Prediction]:
-        """Return one prediction per comment, in the same order."""
+        """Return one prediction per comment, in the same order.
+
+        Nothing counts but text and language of a comment: answers are kept by these two.
+        """
 
 
 class Routes(Protocol):
@@ -48,11 +52,17 @@ class Service:
     """Answers comments: reads them, classifies, routes, and says which need a look."""
 
     def __init__(
-        self, classifier: Classifies, router: Routes, *, policy: ReviewPolicy | None = None
+        self,
+        classifier: Classifies,
+        router: Routes,
+        *,
+        policy: ReviewPolicy | None = None,
+        cache: PredictionCache | None = None,
     ) -> None:
         self._classifier = classifier
         self._router = router
         self._policy = policy or ReviewPolicy(classifier.languages)
+        self.cache = cache
         self.model = classifier.name
         self.taxonomy = classifier.taxonomy
         self.fingerprint = classifier.taxonomy.fingerprint()
@@ -82,9 +92,15 @@ class Service:
     def judge(self, comments: Sequence[Comment]) -> list[Result]:
         """Return one result per comment, in the same order; several threads may call it at once."""
         with_words = [comment for comment in comments if comment.text.strip()]
-        said = self._classifier.classify(with_words) if with_words else []
-        judged = iter(self._judged(with_words, said))
+        judged = iter(self._judged(with_words, self._predict(with_words)))
         return [next(judged) if c.text.strip() else self._silent(c) for c in comments]
+
+    def _predict(self, comments: Sequence[Comment]) -> list[Prediction]:
+        if not comments:
+            return []
+        if self.cache is None:
+            return self._classifier.classify(comments)
+        return self.cache.predict(comments, self._classifier.classify)
 
     def _judged(self, comments: Sequence[Comment], said: Sequence[Prediction]) -> list[Result]:
         predictions = [
@@ -150,4 +166,9 @@ def load_service(settings: Settings) -> Service:
         languages=classifier.languages,
         risk=settings.review_risk,
     )
-    return Service(classifier, router, policy=policy)
+    cache = None
+    if settings.cache_entries:
+        cache = PredictionCache(
+            entries=settings.cache_entries, characters=settings.cache_characters
+        )
+    return Service(classifier, router, policy=policy, cache=cache)

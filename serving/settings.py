@@ -76,6 +76,10 @@ class Settings(BaseSettings):
     """Comments a minute that each key may send, 429 beyond; 0 for no limit."""
     threads: Annotated[int, Field(ge=1, le=256)] = Field(default_factory=_cores)
     """Threads that run the model; as many as there are cores if unset."""
+    cache_entries: Annotated[int, Field(ge=0, le=10_000_000)] = 10_000
+    """Short comments whose answers are kept in memory, for when they come again; 0 for none."""
+    cache_characters: Annotated[int, Field(ge=1, le=1_000)] = 60
+    """Characters that a comment has at most whose answer is kept."""
     shutdown_seconds: Annotated[int, Field(ge=0, le=3_600)] = 30
     """How long a shutdown waits for the requests that were taken in."""
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = (
