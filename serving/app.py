@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from serving.inference import Inference
 from serving.metrics import Metrics
 from serving.observing import Observing
 from serving.problems import Problem
+from serving.reloading import Reloading
 from serving.service import Service
 from serving.settings import Settings
 
@@ -56,8 +58,13 @@ class _Api(FastAPI):
         return super().openapi()
 
 
-def create_app(service: Service, settings: Settings) -> FastAPI:
-    """Return the application that answers with `service` within the limits of `settings`."""
+def create_app(
+    service: Service, settings: Settings, *, reloading: Reloading | None = None
+) -> FastAPI:
+    """Return the application that answers with `service` within the limits of `settings`.
+
+    With `reloading` another service may take its place.
+    """
     metrics = Metrics()
     inference = Inference(
         service,
@@ -70,7 +77,10 @@ def create_app(service: Service, settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await inference.open()
+        watch = asyncio.create_task(reloading.watch(inference, metrics)) if reloading else None
         yield
+        if watch:
+            watch.cancel()
         await inference.close()
 
     app = _Api(

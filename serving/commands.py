@@ -8,10 +8,13 @@ import click
 @click.command()
 def serve() -> None:
     """Start the HTTP API, as the environment variables ECHOLOT_* say."""
+    from functools import partial
+
     from serving.app import create_app
     from serving.logs import configure_logs
+    from serving.reloading import Reloading
     from serving.server import bind, serve_app
-    from serving.service import load_service
+    from serving.service import load_service, wanted_version
     from serving.settings import load_settings
 
     settings = load_settings()
@@ -19,8 +22,15 @@ def serve() -> None:
     with bind(settings) as bound:
         configure_logs(settings.log_level)
         service = load_service(settings)
-        app = create_app(service, settings)
-        serve_app(app, bound=bound, settings=settings, model=service.model)
+        # A model that the settings name stays until somebody asks for a reload.
+        look = settings.reload_seconds if settings.model is None else 0
+        reloading = Reloading(
+            partial(load_service, settings),
+            wanted=partial(wanted_version, settings),
+            seconds=look or None,
+        )
+        app = create_app(service, settings, reloading=reloading)
+        serve_app(app, bound=bound, settings=settings, model=service.model, on_hangup=reloading.ask)
 
 
 @click.group()

@@ -65,6 +65,12 @@ class Metrics:
             ["outcome"],
             registry=registry,
         )
+        self._reloads = Counter(
+            "echolot_reloads",
+            "Models that were to replace the one in use, by how that went",
+            ["outcome"],
+            registry=registry,
+        )
         self._model = Gauge(
             "echolot_model_info", "Model in use", ["model", "taxonomy"], registry=registry
         )
@@ -73,6 +79,10 @@ class Metrics:
         """Say which model answers from now on."""
         self._model.clear()
         self._model.labels(model, taxonomy).set(1)
+
+    def count_reload(self, outcome: str) -> None:
+        """Count a model that was `loaded` in place of another, or `failed` to."""
+        self._reloads.labels(outcome).inc()
 
     def count_batch(self, comments: int, *, cached: Counts | None) -> None:
         """Count one batch of so many comments, and what the cache counted since the last one."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import ipaddress
 import os
 import signal
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
 
@@ -51,10 +53,17 @@ def bind(settings: Settings) -> socket.socket:
     return bound
 
 
-def serve_app(app: FastAPI, *, bound: socket.socket, settings: Settings, model: str) -> None:
+def serve_app(
+    app: FastAPI,
+    *,
+    bound: socket.socket,
+    settings: Settings,
+    model: str,
+    on_hangup: Callable[[], None] | None = None,
+) -> None:
     """Serve until a signal ends it; what was taken in by then is finished.
 
-    A line on stdout says when the service answers, and where.
+    A line on stdout says when the service answers, and where. SIGHUP calls `on_hangup`.
     """
     config = uvicorn.Config(
         app,
@@ -67,15 +76,18 @@ def serve_app(app: FastAPI, *, bound: socket.socket, settings: Settings, model: 
     host, port = bound.getsockname()[:2]
     at = f"[{host}]" if ":" in host else host
     ready = f"Echolot answers at http://{at}:{port} (model {model}; its API is shown at /docs)"
-    _Server(config, ready=ready).run(sockets=[bound])
+    _Server(config, ready=ready, on_hangup=on_hangup).run(sockets=[bound])
 
 
 class _Server(uvicorn.Server):
     """A server that says when it answers: not when it starts, but when it listens."""
 
-    def __init__(self, config: uvicorn.Config, *, ready: str) -> None:
+    def __init__(
+        self, config: uvicorn.Config, *, ready: str, on_hangup: Callable[[], None] | None
+    ) -> None:
         super().__init__(config)
         self._ready = ready
+        self._on_hangup = on_hangup
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Ask for the end; a second Ctrl-C does not wait for what was taken in.
@@ -89,6 +101,9 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then print the line."""
+        # A terminal sends it too, when it is closed: then the server should end as usual.
+        if self._on_hangup and hasattr(signal, "SIGHUP") and not os.isatty(0):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._on_hangup)
         await super().startup(sockets=sockets)
         if self.started:
             click.echo(self._ready)

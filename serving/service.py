@@ -49,7 +49,10 @@ class Routes(Protocol):
 
 
 class Service:
-    """Answers comments: reads them, classifies, routes, and says which need a look."""
+    """Answers comments: reads them, classifies, routes, and says which need a look.
+
+    `version` tells one loaded model from another, whatever their names.
+    """
 
     def __init__(
         self,
@@ -58,11 +61,13 @@ class Service:
         *,
         policy: ReviewPolicy | None = None,
         cache: PredictionCache | None = None,
+        version: str = "",
     ) -> None:
         self._classifier = classifier
         self._router = router
         self._policy = policy or ReviewPolicy(classifier.languages)
         self.cache = cache
+        self.version = version
         self.model = classifier.name
         self.taxonomy = classifier.taxonomy
         self.fingerprint = classifier.taxonomy.fingerprint()
@@ -146,13 +151,16 @@ def load_service(settings: Settings) -> Service:
     """Load taxonomy, routing and model as the settings say; raises `EcholotError` for a misfit."""
     # The engine and its tokenizer: only whoever answers comments pays for them.
     from model.classifier import Classifier
-    from model.registry import resolve
+    from model.registry import resolve, version_of
     from model.routing import Router
     from model.taxonomy import load_taxonomy
 
     taxonomy = load_taxonomy(settings.taxonomy) if settings.taxonomy else None
+    folder = resolve(settings.model, data_dir=settings.data_dir)
+    # Before the model: if it is replaced meanwhile, the version is too old and it is loaded again.
+    version = version_of(folder)
     classifier = Classifier.load(
-        resolve(settings.model, data_dir=settings.data_dir),
+        folder,
         taxonomy=taxonomy,
         # As many calls run at once as there are threads to serve; one core for each is enough.
         threads=1,
@@ -171,4 +179,11 @@ def load_service(settings: Settings) -> Service:
         cache = PredictionCache(
             entries=settings.cache_entries, characters=settings.cache_characters
         )
-    return Service(classifier, router, policy=policy, cache=cache)
+    return Service(classifier, router, policy=policy, cache=cache, version=version)
+
+
+def wanted_version(settings: Settings) -> str:
+    """Return the version that `load_service` would load; raises `ArtifactError` as it does."""
+    from model.registry import resolve, version_of
+
+    return version_of(resolve(settings.model, data_dir=settings.data_dir))

@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     """Port to listen on; 0 takes a free one."""
     model: str | None = None
-    """Name or folder of the model; the shipped one if unset."""
+    """Name or folder of the model; the one in production if unset: promoted last, else shipped."""
     taxonomy: Path | None = None
     """Taxonomy file; the one that the model was trained on if unset."""
     routing: Path | None = None
@@ -80,6 +80,8 @@ class Settings(BaseSettings):
     """Short comments whose answers are kept in memory, for when they come again; 0 for none."""
     cache_characters: Annotated[int, Field(ge=1, le=1_000)] = 60
     """Characters that a comment has at most whose answer is kept."""
+    reload_seconds: Annotated[float, Field(ge=0, le=86_400)] = 5.0
+    """How often to look whether another model was promoted; 0 for never. Needs no model set."""
     shutdown_seconds: Annotated[int, Field(ge=0, le=3_600)] = 30
     """How long a shutdown waits for the requests that were taken in."""
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = (
