@@ -2,7 +2,8 @@
 
 What fits into one batch waits in the short line and is taken whole, several requests at a time.
 What does not waits in the long line and is taken by slices, turn by turn. Where both wait they
-take turns, so a long list delays a single comment by one batch at most, and is never starved.
+take turns, so a long list delays a single comment by one batch at most (by half of one where single
+ones keep coming), and is never starved.
 
 Nothing waits for company: a thread that is free takes what is there, and leaves their share to
 others that are free. The same comment gets the same answer in any batch, so cutting and mixing
@@ -138,8 +139,12 @@ class Lines(Generic[T]):
             finally:
                 self._idle -= 1
             take_long = bool(self._long) and (self._long_is_next or not self._short)
+            if take_long:
+                # Short ones are about: the next of them should not wait for a whole batch.
+                batch = [self._take_slice(BATCH_WORK // 2 if self._long_is_next else BATCH_WORK)]
+            else:
+                batch = self._take_short()
             self._long_is_next = not take_long
-            batch = [self._take_slice()] if take_long else self._take_short()
             if self._idle and self._any_waits():
                 self._filled.notify()
             return batch
@@ -182,9 +187,9 @@ class Lines(Generic[T]):
             parts.append(Part(ticket, 0, ticket.taken))
         return parts
 
-    def _take_slice(self) -> Part[T]:
+    def _take_slice(self, most: int) -> Part[T]:
         ticket = self._long.popleft()
-        start, room = ticket.taken, self._share(ticket.work)
+        start, room = ticket.taken, min(most, self._share(ticket.work))
         while ticket.taken < len(ticket.comments):
             work = work_of(ticket.comments[ticket.taken])
             if ticket.taken > start and work > room:

@@ -60,6 +60,22 @@ def test_one_batch_of_a_long_list_at_most_comes_before_a_single_comment():
         assert lines.take()[0].ticket is single
 
 
+def test_slices_are_half_as_long_while_single_comments_keep_coming():
+    lines = filled(long_ticket())
+    sizes = []
+    for _ in range(3):
+        (part,) = lines.take()
+        sizes.append(part.end - part.start)
+        lines.put(ticket(50))
+        lines.take()
+    (part,) = lines.take()
+    (quiet,) = lines.take()
+    whole = BATCH_WORK // (100 + COMMENT_WORK)
+    half = BATCH_WORK // 2 // (100 + COMMENT_WORK)
+    assert [*sizes, part.end - part.start] == [whole, half, half, half]
+    assert quiet.end - quiet.start == whole
+
+
 def test_a_long_list_is_not_starved_by_single_comments():
     long = long_ticket(100)
     lines = filled(long)
@@ -70,7 +86,7 @@ def test_a_long_list_is_not_starved_by_single_comments():
             lines.put(ticket(100))
         lines.take()
         batches += 1
-    assert batches <= 2 * 100 * (100 + COMMENT_WORK) / BATCH_WORK + 2
+    assert batches <= 2 * 100 * (100 + COMMENT_WORK) / (BATCH_WORK // 2) + 4
 
 
 def test_long_lists_take_turns():
