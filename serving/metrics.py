@@ -1,17 +1,21 @@
 """What Prometheus may know: counts, durations and ids of the vocabulary, never a word of a comment.
 
-Each application has a registry of its own, so that two of them in one process do not mix.
+Each application has a registry of its own, so that two of them in one process do not mix. Workers
+leave their numbers in files of one folder, and each of them shows the sum.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from model.records import Result
 from serving.caching import Counts
 
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the library's name for where workers leave their numbers
 # A label value per tag that clients think of would grow without bound.
 LANGUAGES = frozenset({"de", "en", "und"})
 # Seconds; from one comment on a fast core to a full list on a slow one.
@@ -51,7 +55,10 @@ class Metrics:
             "echolot_key_comments", "Comments by key", ["key", "outcome"], registry=registry
         )
         self.queue = Gauge(
-            "echolot_queue_comments", "Comments taken in and not answered yet", registry=registry
+            "echolot_queue_comments",
+            "Comments taken in and not answered yet",
+            multiprocess_mode="livesum",
+            registry=registry,
         )
         self._batches = Histogram(
             "echolot_batch_comments",
@@ -72,12 +79,22 @@ class Metrics:
             registry=registry,
         )
         self._model = Gauge(
-            "echolot_model_info", "Model in use", ["model", "taxonomy"], registry=registry
+            "echolot_model_info",
+            "Model in use",
+            ["model", "taxonomy"],
+            multiprocess_mode="livemax",
+            registry=registry,
         )
+        self._shown: tuple[str, str] | None = None
 
     def show_model(self, model: str, *, taxonomy: str) -> None:
         """Say which model answers from now on."""
-        self._model.clear()
+        if self._shown and FOLDER in os.environ:
+            # In the files of workers a series stays, so it has to say that it is over.
+            self._model.labels(*self._shown).set(0)
+        elif self._shown:
+            self._model.remove(*self._shown)
+        self._shown = model, taxonomy
         self._model.labels(model, taxonomy).set(1)
 
     def count_reload(self, outcome: str) -> None:
@@ -120,4 +137,13 @@ class Metrics:
 
     def page(self) -> bytes:
         """Return the page that Prometheus reads."""
-        return generate_latest(self.registry)
+        registry = self.registry
+        if FOLDER in os.environ:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
+
+
+def forget_process(pid: int) -> None:
+    """Take a worker that has ended out of what only the living count for."""
+    mark_process_dead(pid)  # type: ignore[no-untyped-call]

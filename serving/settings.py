@@ -25,6 +25,10 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _threads(settings: dict[str, Any]) -> int:
+    return max(1, _cores() // int(settings.get("workers", 1)))
+
+
 def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
@@ -74,8 +78,10 @@ class Settings(BaseSettings):
     """How long a request may wait for its turn; then, or once half of that is foreseen, 503."""
     rate_limit: Annotated[int, Field(ge=0)] = 0
     """Comments a minute that each key may send, 429 beyond; 0 for no limit."""
-    threads: Annotated[int, Field(ge=1, le=256)] = Field(default_factory=_cores)
-    """Threads that run the model; as many as there are cores if unset."""
+    workers: Annotated[int, Field(ge=1, le=256)] = 1
+    """Processes that answer; each counts its queue, limits and cache for itself. Linux only."""
+    threads: Annotated[int, Field(ge=1, le=256)] = Field(default_factory=_threads)
+    """Threads of a worker that run the model; if unset the cores are shared out among workers."""
     cache_entries: Annotated[int, Field(ge=0, le=10_000_000)] = 10_000
     """Short comments whose answers are kept in memory, for when they come again; 0 for none."""
     cache_characters: Annotated[int, Field(ge=1, le=1_000)] = 60
