@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from math import ceil
@@ -225,7 +226,9 @@ class Inference:
             started = time.perf_counter()
             outcomes = _outcomes(batch)
             seconds = time.perf_counter() - started
-            loop.call_soon_threadsafe(self._deliver, batch, outcomes, work, seconds)
+            # A loop that was ended by force has nobody left who waits.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._deliver, batch, outcomes, work, seconds)
 
     def _deliver(
         self,
