@@ -38,7 +38,7 @@ HELP = {
     "evaluate": "Judge a model on labelled comments, beside its baselines.",
     "keys": "Make keys for the API.",
     "labels": "Show the taxonomy as a table.",
-    "models": "List and show the models at hand.",
+    "models": "List and show the models at hand, and say which one answers.",
     "serve": "Start the HTTP API.",
     "train": "Fine-tune a model as a run file says.",
 }

@@ -10,7 +10,7 @@ import click
 
 from model.artifact import FILES, read_artifact, read_manifest
 from model.errors import ArtifactError
-from model.registry import list_models, resolve
+from model.registry import in_production, list_models, promote, resolve, roll_back
 from model.taxonomy import LANGUAGES, load_taxonomy
 
 DATA_DIR = click.option(
@@ -44,25 +44,27 @@ def labels(taxonomy: Path | None, language: str) -> None:
 
 @click.group()
 def models() -> None:
-    """List and show the models at hand."""
+    """List and show the models at hand, and say which one answers."""
 
 
 @models.command("list")
 @DATA_DIR
 def list_(data_dir: Path) -> None:
     """List the models: name, date, languages, labels, size. A damaged one hides no other."""
-    rows = [("name", "model", "created", "languages", "labels", "MB")]
+    rows = [("name", "model", "created", "languages", "labels", "MB", "")]
+    used = in_production(data_dir=data_dir)
     for name, folder in list_models(data_dir=data_dir).items():
         try:
             manifest = read_manifest(folder)
         except ArtifactError:
-            rows.append((name, f"damaged: see echolot models show {name}", "", "", "", ""))
+            rows.append((name, f"damaged: see echolot models show {name}", "", "", "", "", ""))
             continue
         count = sum(not key.startswith("signal:") for key in manifest["taxonomy"]["terms"])
         size = sum(manifest["files"][file]["bytes"] for file in FILES) / 1e6
         created = str(manifest.get("created", ""))
         languages = " ".join(manifest["languages"])
-        rows.append((name, manifest["name"], created, languages, str(count), f"{size:.1f}"))
+        row = (name, manifest["name"], created, languages, str(count), f"{size:.1f}")
+        rows.append((*row, "in production" if name == used else ""))
     _echo_table(rows)
 
 
@@ -70,9 +72,28 @@ def list_(data_dir: Path) -> None:
 @click.argument("name", required=False)
 @DATA_DIR
 def show(name: str | None, data_dir: Path) -> None:
-    """Check a model (by name or folder; the shipped one if not given) and show its manifest."""
+    """Check a model (name or folder; the one in production if not given) and show its manifest."""
     artifact = read_artifact(resolve(name, data_dir=data_dir))
     click.echo(json.dumps(artifact.manifest, indent=2, ensure_ascii=False))
+
+
+@models.command("promote")
+@click.argument("name")
+@DATA_DIR
+def promote_(name: str, data_dir: Path) -> None:
+    """Check the model NAME and put it into production: it answers where no model is named.
+
+    A running service takes it up by itself.
+    """
+    promote(name, data_dir=data_dir)
+    click.echo(f"{name} is in production")
+
+
+@models.command("roll-back")
+@DATA_DIR
+def roll_back_(data_dir: Path) -> None:
+    """Take back the last promotion: the model before it is in production again."""
+    click.echo(f"{roll_back(data_dir=data_dir)} is in production again")
 
 
 def _echo_table(rows: Sequence[tuple[str, ...]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from serving.inference import Inference
 from serving.metrics import Metrics
 from serving.observing import Observing
 from serving.problems import Problem
+from serving.reloading import Reloading
 from serving.service import Service
 from serving.settings import Settings
 
@@ -56,17 +58,29 @@ class _Api(FastAPI):
         return super().openapi()
 
 
-def create_app(service: Service, settings: Settings) -> FastAPI:
-    """Return the application that answers with `service` within the limits of `settings`."""
-    metrics = Metrics(model=service.model, taxonomy=service.fingerprint)
+def create_app(
+    service: Service, settings: Settings, *, reloading: Reloading | None = None
+) -> FastAPI:
+    """Return the application that answers with `service` within the limits of `settings`.
+
+    With `reloading` another service may take its place.
+    """
+    metrics = Metrics()
     inference = Inference(
-        service, threads=settings.threads, limit=settings.max_queue, depth=metrics.queue
+        service,
+        threads=settings.threads,
+        limit=settings.max_queue,
+        deadline=settings.deadline_seconds,
+        metrics=metrics,
     )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await inference.open()
+        watch = asyncio.create_task(reloading.watch(inference, metrics)) if reloading else None
         yield
+        if watch:
+            watch.cancel()
         await inference.close()
 
     app = _Api(
@@ -78,7 +92,7 @@ def create_app(service: Service, settings: Settings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.add_middleware(Observing, metrics=metrics, model=service.model)
+    app.add_middleware(Observing, metrics=metrics)
     app.add_exception_handler(Problem, _answer_problem)
     app.add_exception_handler(HTTPException, _answer_framework)
     locked: dict[str, Any] = {}
@@ -87,8 +101,8 @@ def create_app(service: Service, settings: Settings) -> FastAPI:
             "dependencies": [Security(Access(settings.api_keys))],
             "responses": {401: _REFUSAL},
         }
-    app.include_router(classify_router(service, inference, metrics, settings), **locked)
-    app.include_router(taxonomy_router(service), **locked)
+    app.include_router(classify_router(inference, metrics, settings), **locked)
+    app.include_router(taxonomy_router(inference), **locked)
     app.include_router(metrics_router(metrics), **locked)
     app.include_router(health_router(inference))
     _show_docs(app)

@@ -2,25 +2,83 @@
 
 from __future__ import annotations
 
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
 import click
+
+if TYPE_CHECKING:
+    from serving.service import Service
+    from serving.settings import Settings
 
 
 @click.command()
 def serve() -> None:
     """Start the HTTP API, as the environment variables ECHOLOT_* say."""
-    from serving.app import create_app
-    from serving.logs import configure_logs
-    from serving.server import bind, serve_app
     from serving.service import load_service
     from serving.settings import load_settings
 
-    settings = load_settings()
-    # The address first: a taken port should be known before seconds go into the model.
-    with bind(settings) as bound:
+    run_service(load_settings(), load=load_service)
+
+
+def run_service(settings: Settings, *, load: Callable[[Settings], Service]) -> None:
+    """Answer at the address of the settings with what `load` returns, until a signal ends it.
+
+    Raises `ConfigError` for an address that cannot be used, and whatever `load` raises.
+    """
+    from serving.workers import Workers, check_platform
+
+    with ExitStack() as stack:
+        if settings.workers > 1:
+            check_platform()
+            stack.enter_context(shared_metrics())
+        # Only now: the library of the metrics looks when it is imported whether they are shared.
+        from serving.app import create_app
+        from serving.logs import configure_logs
+        from serving.metrics import forget_process
+        from serving.reloading import Reloading
+        from serving.server import bind_each, serve_app
+        from serving.service import wanted_version
+
+        # The address first: a taken port should be known before seconds go into the model.
+        sockets = [stack.enter_context(bound) for bound in bind_each(settings)]
         configure_logs(settings.log_level)
-        service = load_service(settings)
-        app = create_app(service, settings)
-        serve_app(app, bound=bound, settings=settings, model=service.model)
+        service = load(settings)
+
+        def work(bound: socket.socket, place: int) -> None:
+            # A model that the settings name stays until somebody asks for a reload.
+            look = settings.reload_seconds if settings.model is None else 0
+            reloading = Reloading(
+                partial(load, settings),
+                wanted=partial(wanted_version, settings),
+                seconds=look or None,
+            )
+            serve_app(
+                create_app(service, settings, reloading=reloading),
+                bound=bound,
+                settings=settings,
+                model=service.model,
+                on_hangup=reloading.ask,
+                place=place,
+            )
+
+        if len(sockets) == 1:
+            work(sockets[0], 0)
+        else:
+            Workers(sockets, work, bury=forget_process).run()
+
+
+@contextmanager
+def shared_metrics() -> Iterator[None]:
+    """Let the metrics of several processes be one, in files of numbers that are gone in the end."""
+    with TemporaryDirectory(prefix="echolot-metrics-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        yield
 
 
 @click.group()

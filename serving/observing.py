@@ -31,12 +31,14 @@ class Trace:
 
     request_id: str
     key: str | None = None
+    model: str | None = None
     comments: int = 0
     errors: int = 0
     languages: Counter[str] = field(default_factory=Counter)
 
-    def note(self, results: Iterable[Result]) -> None:
-        """Count comments, languages and errors."""
+    def note(self, model: str, results: Iterable[Result]) -> None:
+        """Keep the model that answered; count comments, languages and errors."""
+        self.model = model
         for result in results:
             self.comments += 1
             if result.prediction is None:
@@ -54,10 +56,9 @@ def trace_of(request: Request) -> Trace:
 class Observing:
     """The outermost layer of the application."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, model: str) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
         self._app = app
         self._metrics = metrics
-        self._model = model
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on; whatever happens there, the client gets an answer in the one shape."""
@@ -103,7 +104,7 @@ class Observing:
             "comments": trace.comments,
             "errors": trace.errors,
             "languages": dict(trace.languages),
-            "model": self._model,
+            "model": trace.model,
         }
         log.log(level, "request", extra={"fields": fields})
 

@@ -9,6 +9,8 @@ from starlette.responses import Response
 
 from serving.strict_json import write_json
 
+CLIENT_LEFT = 499  # nginx's number: a status that nobody receives
+
 
 class Problem(Exception):
     """An answer that is an error: HTTP status, code for programs, message for people."""
@@ -38,3 +40,8 @@ class Problem(Exception):
             headers=self.headers,
             media_type="application/json",
         )
+
+
+def client_left(before: str) -> Problem:
+    """Return the problem that nobody hears of; it stands in log and metrics."""
+    return Problem(CLIENT_LEFT, "disconnected", f"the client left before {before}")

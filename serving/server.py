@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import ipaddress
 import os
 import signal
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
 
@@ -36,13 +38,31 @@ def bind(settings: Settings) -> socket.socket:
             f"ECHOLOT_HOST: {settings.host} can be reached from other machines, so a key is needed:"
             " put the pair of 'echolot keys new NAME' into ECHOLOT_API_KEYS, or listen on 127.0.0.1"
         )
+    return _listen(address, settings, port=settings.port, option=socket.SO_REUSEADDR)
+
+
+def bind_each(settings: Settings) -> list[socket.socket]:
+    """Return one socket for each worker, all at the same address and port; raises as `bind`."""
+    if settings.workers == 1:
+        return [bind(settings)]
+    # Sockets that share a port would share it with another program's too: nobody may have it.
+    with bind(settings) as first:
+        port = first.getsockname()[1]
+    address = _resolve(settings.host)
+    return [
+        _listen(address, settings, port=port, option=socket.SO_REUSEPORT)
+        for _ in range(settings.workers)
+    ]
+
+
+def _listen(address: _Address, settings: Settings, *, port: int, option: int) -> socket.socket:
     # The protocol is named because asyncio sets TCP_NODELAY only where it is; without, an answer on
     # a kept connection waits 40 ms for the client's acknowledgement.
     bound = socket.socket(address.family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    # A restart must not wait for the last connections of the process before it.
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # With SO_REUSEADDR a restart need not wait for the last connections of the process before it.
+    bound.setsockopt(socket.SOL_SOCKET, option, 1)
     try:
-        bound.bind((address.ip, settings.port))
+        bound.bind((address.ip, port))
         # Only now is it sure that no other program took the port at the same moment.
         bound.listen(2048)
     except OSError as problem:
@@ -51,10 +71,19 @@ def bind(settings: Settings) -> socket.socket:
     return bound
 
 
-def serve_app(app: FastAPI, *, bound: socket.socket, settings: Settings, model: str) -> None:
+def serve_app(
+    app: FastAPI,
+    *,
+    bound: socket.socket,
+    settings: Settings,
+    model: str,
+    on_hangup: Callable[[], None] | None = None,
+    place: int = 0,
+) -> None:
     """Serve until a signal ends it; what was taken in by then is finished.
 
-    A line on stdout says when the service answers, and where.
+    A line on stdout says when the service answers, and where; of several workers the first, by
+    `place`, prints it. SIGHUP calls `on_hangup`.
     """
     config = uvicorn.Config(
         app,
@@ -67,15 +96,18 @@ def serve_app(app: FastAPI, *, bound: socket.socket, settings: Settings, model: 
     host, port = bound.getsockname()[:2]
     at = f"[{host}]" if ":" in host else host
     ready = f"Echolot answers at http://{at}:{port} (model {model}; its API is shown at /docs)"
-    _Server(config, ready=ready).run(sockets=[bound])
+    _Server(config, ready=None if place else ready, on_hangup=on_hangup).run(sockets=[bound])
 
 
 class _Server(uvicorn.Server):
     """A server that says when it answers: not when it starts, but when it listens."""
 
-    def __init__(self, config: uvicorn.Config, *, ready: str) -> None:
+    def __init__(
+        self, config: uvicorn.Config, *, ready: str | None, on_hangup: Callable[[], None] | None
+    ) -> None:
         super().__init__(config)
         self._ready = ready
+        self._on_hangup = on_hangup
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Ask for the end; a second Ctrl-C does not wait for what was taken in.
@@ -89,8 +121,11 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then print the line."""
+        # A terminal sends it too, when it is closed: then the server should end as usual.
+        if self._on_hangup and hasattr(signal, "SIGHUP") and not os.isatty(0):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._on_hangup)
         await super().startup(sockets=sockets)
-        if self.started:
+        if self.started and self._ready:
             click.echo(self._ready)
 
 

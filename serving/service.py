@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from model.policy import ReviewPolicy
 from model.records import Comment, Failure, Prediction, Result, Route
 from model.taxonomy import Taxonomy
+from serving.caching import PredictionCache
 from serving.parsing import comment_id, parse_comment
 
 if TYPE_CHECKING:
@@ -34,7 +35,10 @@ class Classifies(Protocol):
         """Return the languages that it is good at."""
 
     def classify(self, comments: Sequence[Comment]) -> list[Prediction]:
-        """Return one prediction per comment, in the same order."""
+        """Return one prediction per comment, in the same order.
+
+        Nothing counts but text and language of a comment: answers are kept by these two.
+        """
 
 
 class Routes(Protocol):
@@ -45,14 +49,25 @@ class Routes(Protocol):
 
 
 class Service:
-    """Answers comments: reads them, classifies, routes, and says which need a look."""
+    """Answers comments: reads them, classifies, routes, and says which need a look.
+
+    `version` tells one loaded model from another, whatever their names.
+    """
 
     def __init__(
-        self, classifier: Classifies, router: Routes, *, policy: ReviewPolicy | None = None
+        self,
+        classifier: Classifies,
+        router: Routes,
+        *,
+        policy: ReviewPolicy | None = None,
+        cache: PredictionCache | None = None,
+        version: str = "",
     ) -> None:
         self._classifier = classifier
         self._router = router
         self._policy = policy or ReviewPolicy(classifier.languages)
+        self.cache = cache
+        self.version = version
         self.model = classifier.name
         self.taxonomy = classifier.taxonomy
         self.fingerprint = classifier.taxonomy.fingerprint()
@@ -63,20 +78,34 @@ class Service:
         A record is a JSON value; one that is no comment gets a result with an error and leaves its
         neighbours alone. `first` is the position of the first record, the id of one that has none.
         """
-        read = [parse_comment(record, position=first + n) for n, record in enumerate(records)]
-        with_words = {n: c for n, c in enumerate(read) if isinstance(c, Comment) and c.text.strip()}
-        said = self._classifier.classify(list(with_words.values())) if with_words else []
-        judged = dict(zip(with_words, self._judged(list(with_words.values()), said), strict=True))
-        results: list[Result] = []
-        for n, comment in enumerate(read):
+        read = self.read(records, first=first)
+        judged = iter(self.judge([item for item in read if isinstance(item, Comment)]))
+        return [item if isinstance(item, Result) else next(judged) for item in read]
+
+    def read(self, records: Sequence[object], *, first: int = 0) -> list[Comment | Result]:
+        """Return the comment of each record, or the result with an error that answers it."""
+        found: list[Comment | Result] = []
+        for position, record in enumerate(records, start=first):
+            comment = parse_comment(record, position=position)
             if isinstance(comment, Failure):
-                own_id = comment_id(records[n], position=first + n)
-                results.append(Result(id=own_id, error=comment))
-            elif n in judged:
-                results.append(judged[n])
+                own_id = comment_id(record, position=position)
+                found.append(Result(id=own_id, error=comment))
             else:
-                results.append(self._silent(comment))
-        return results
+                found.append(comment)
+        return found
+
+    def judge(self, comments: Sequence[Comment]) -> list[Result]:
+        """Return one result per comment, in the same order; several threads may call it at once."""
+        with_words = [comment for comment in comments if comment.text.strip()]
+        judged = iter(self._judged(with_words, self._predict(with_words)))
+        return [next(judged) if c.text.strip() else self._silent(c) for c in comments]
+
+    def _predict(self, comments: Sequence[Comment]) -> list[Prediction]:
+        if not comments:
+            return []
+        if self.cache is None:
+            return self._classifier.classify(comments)
+        return self.cache.predict(comments, self._classifier.classify)
 
     def _judged(self, comments: Sequence[Comment], said: Sequence[Prediction]) -> list[Result]:
         predictions = [
@@ -122,13 +151,16 @@ def load_service(settings: Settings) -> Service:
     """Load taxonomy, routing and model as the settings say; raises `EcholotError` for a misfit."""
     # The engine and its tokenizer: only whoever answers comments pays for them.
     from model.classifier import Classifier
-    from model.registry import resolve
+    from model.registry import resolve, version_of
     from model.routing import Router
     from model.taxonomy import load_taxonomy
 
     taxonomy = load_taxonomy(settings.taxonomy) if settings.taxonomy else None
+    folder = resolve(settings.model, data_dir=settings.data_dir)
+    # Before the model: if it is replaced meanwhile, the version is too old and it is loaded again.
+    version = version_of(folder)
     classifier = Classifier.load(
-        resolve(settings.model, data_dir=settings.data_dir),
+        folder,
         taxonomy=taxonomy,
         # As many calls run at once as there are threads to serve; one core for each is enough.
         threads=1,
@@ -142,4 +174,16 @@ def load_service(settings: Settings) -> Service:
         languages=classifier.languages,
         risk=settings.review_risk,
     )
-    return Service(classifier, router, policy=policy)
+    cache = None
+    if settings.cache_entries:
+        cache = PredictionCache(
+            entries=settings.cache_entries, characters=settings.cache_characters
+        )
+    return Service(classifier, router, policy=policy, cache=cache, version=version)
+
+
+def wanted_version(settings: Settings) -> str:
+    """Return the version that `load_service` would load; raises `ArtifactError` as it does."""
+    from model.registry import resolve, version_of
+
+    return version_of(resolve(settings.model, data_dir=settings.data_dir))

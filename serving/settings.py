@@ -25,6 +25,10 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _threads(settings: dict[str, Any]) -> int:
+    return max(1, _cores() // int(settings.get("workers", 1)))
+
+
 def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
@@ -51,7 +55,7 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     """Port to listen on; 0 takes a free one."""
     model: str | None = None
-    """Name or folder of the model; the shipped one if unset."""
+    """Name or folder of the model; the one in production if unset: promoted last, else shipped."""
     taxonomy: Path | None = None
     """Taxonomy file; the one that the model was trained on if unset."""
     routing: Path | None = None
@@ -70,8 +74,20 @@ class Settings(BaseSettings):
     """Bytes of a request body."""
     max_queue: Annotated[int, Field(ge=1)] = 4_000
     """Comments taken in and not answered yet; beyond it requests are told to come back (503)."""
-    threads: Annotated[int, Field(ge=1, le=256)] = Field(default_factory=_cores)
-    """Threads that run the model; as many as there are cores if unset."""
+    deadline_seconds: Annotated[float, Field(gt=0, le=3_600)] = 2.0
+    """How long a request may wait for its turn; then, or once half of that is foreseen, 503."""
+    rate_limit: Annotated[int, Field(ge=0)] = 0
+    """Comments a minute that each key may send, 429 beyond; 0 for no limit."""
+    workers: Annotated[int, Field(ge=1, le=256)] = 1
+    """Processes that answer; each counts its queue, limits and cache for itself. Linux only."""
+    threads: Annotated[int, Field(ge=1, le=256)] = Field(default_factory=_threads)
+    """Threads of a worker that run the model; if unset the cores are shared out among workers."""
+    cache_entries: Annotated[int, Field(ge=0, le=10_000_000)] = 10_000
+    """Short comments whose answers are kept in memory, for when they come again; 0 for none."""
+    cache_characters: Annotated[int, Field(ge=1, le=1_000)] = 60
+    """Characters that a comment has at most whose answer is kept."""
+    reload_seconds: Annotated[float, Field(ge=0, le=86_400)] = 5.0
+    """How often to look whether another model was promoted; 0 for never. Needs no model set."""
     shutdown_seconds: Annotated[int, Field(ge=0, le=3_600)] = 30
     """How long a shutdown waits for the requests that were taken in."""
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = (

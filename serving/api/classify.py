@@ -3,45 +3,48 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
 
-from model.records import Result
 from serving.answers import result_json
-from serving.inference import SLICE, Inference
+from serving.inference import Answer, Inference
+from serving.limits import RATE_LIMITED, RateLimit
 from serving.metrics import Metrics
 from serving.observing import trace_of
-from serving.problems import Problem
+from serving.problems import Problem, client_left
 from serving.schemas import ClassifyIn, ClassifyOut, ErrorOut
-from serving.service import Service
 from serving.settings import Settings
 from serving.strict_json import read_json, write_json
 
 # Bytes; so small a body is read in about a millisecond, and handing it to a thread would cost more.
 SMALL_BODY = 64 * 1024
+# Results that are written on the event loop, for the same reason.
+WRITE_HERE = 64
 _ERRORS: dict[int | str, dict[str, Any]] = {
     413: {"model": ErrorOut, "description": "The body is too large"},
     415: {"model": ErrorOut, "description": "The body is not declared as JSON"},
     422: {"model": ErrorOut, "description": "The body is no list of comments"},
     503: {"model": ErrorOut, "description": "Too much is waiting; try again later"},
 }
+_LIMITED: dict[int | str, dict[str, Any]] = {
+    RATE_LIMITED: {"model": ErrorOut, "description": "The key has sent too many comments"},
+}
 
 
-def classify_router(
-    service: Service, inference: Inference, metrics: Metrics, settings: Settings
-) -> APIRouter:
+def classify_router(inference: Inference, metrics: Metrics, settings: Settings) -> APIRouter:
     """Return the route; everything it needs is passed in."""
     router = APIRouter()
+    limit = RateLimit(settings.rate_limit) if settings.rate_limit else None
 
     @router.post(
         "/v1/classify",
         summary="Classify comments",
         tags=["classify"],
         response_model=ClassifyOut,
-        responses=_ERRORS,
+        responses={**_ERRORS, **(_LIMITED if limit else {})},
         openapi_extra={"requestBody": _request_body(settings)},
     )
     async def classify(request: Request) -> Response:
@@ -52,14 +55,22 @@ def classify_router(
         _check_content(request)
         inference.check_room()
         records = await _records(request, settings)
-        results = await inference.answer(records)
-        metrics.count_results(results)
-        trace_of(request).note(results)
+        key = trace_of(request).key
+        try:
+            with limit.spent(key, len(records)) if limit else nullcontext():
+                answer = await _answer(request, records, inference=inference)
+        except Problem as problem:
+            if problem.status == RATE_LIMITED:
+                metrics.count_for_key(key, len(records), outcome="limited")
+            raise
+        metrics.count_for_key(key, len(records), outcome="answered")
+        metrics.count_results(answer.results)
+        trace_of(request).note(answer.service.model, answer.results)
         # A long list is written by a thread: the loop has others to serve.
-        if len(results) > SLICE:
-            body = await asyncio.to_thread(_body, service, results)
+        if len(answer.results) > WRITE_HERE:
+            body = await asyncio.to_thread(_body, answer)
         else:
-            body = _body(service, results)
+            body = _body(answer)
         return Response(body, media_type="application/json")
 
     return router
@@ -127,7 +138,7 @@ async def _read(request: Request, *, limit: int) -> bytes:
             if len(body) > limit:
                 break
     except ClientDisconnect:
-        raise Problem(400, "disconnected", "the client left before the body was whole") from None
+        raise client_left("the body was whole") from None
     if len(body) > limit:
         raise Problem(
             413,
@@ -139,11 +150,28 @@ async def _read(request: Request, *, limit: int) -> bytes:
     return bytes(body)
 
 
-def _body(service: Service, results: Sequence[Result]) -> bytes:
+async def _answer(request: Request, records: list[Any], *, inference: Inference) -> Answer:
+    left = asyncio.create_task(_left(request))
+    try:
+        return await inference.answer(records, left=left)
+    finally:
+        left.cancel()
+
+
+async def _left(request: Request) -> None:
+    """Return once the client has closed its connection; the body was read before."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _body(answer: Answer) -> bytes:
+    service = answer.service
     return write_json(
         {
             "model": service.model,
             "taxonomy": service.fingerprint,
-            "results": [result_json(result, taxonomy=service.taxonomy) for result in results],
+            "results": [
+                result_json(result, taxonomy=service.taxonomy) for result in answer.results
+            ],
         }
     )

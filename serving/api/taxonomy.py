@@ -5,16 +5,29 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from model.records import SENTIMENTS
+from serving.inference import Inference
 from serving.schemas import TaxonomyOut
 from serving.service import Service
 from serving.strict_json import write_json
 
 
-def taxonomy_router(service: Service) -> APIRouter:
-    """Return the route; what it answers is fixed for the life of the service."""
+def taxonomy_router(inference: Inference) -> APIRouter:
+    """Return the route; what it answers follows the model that is in use."""
     router = APIRouter()
+
+    @router.get(
+        "/v1/taxonomy", summary="Show the taxonomy", tags=["classify"], response_model=TaxonomyOut
+    )
+    async def show_taxonomy() -> Response:
+        """List areas, labels and signals with their names and meanings."""
+        return Response(_body(inference.service), media_type="application/json")
+
+    return router
+
+
+def _body(service: Service) -> bytes:
     taxonomy = service.taxonomy
-    body = write_json(
+    return write_json(
         {
             "model": service.model,
             "taxonomy": service.fingerprint,
@@ -30,12 +43,3 @@ def taxonomy_router(service: Service) -> APIRouter:
             ],
         }
     )
-
-    @router.get(
-        "/v1/taxonomy", summary="Show the taxonomy", tags=["classify"], response_model=TaxonomyOut
-    )
-    async def show_taxonomy() -> Response:
-        """List areas, labels and signals with their names and meanings."""
-        return Response(body, media_type="application/json")
-
-    return router

@@ -135,6 +135,21 @@ def test_models_are_listed_and_a_damaged_one_hides_no_other(tiny, tmp_path):
     assert rows["hotel-2"][:5] == ["hotel-1", "2026-01-31", "de", "en", "3"]
 
 
+def test_a_model_is_promoted_listed_as_such_and_rolled_back(tiny, tmp_path):
+    for name in ("hotel-1", "hotel-2"):
+        shutil.copytree(tiny, tmp_path / "models" / name)
+    where = ("--data-dir", str(tmp_path))
+    for name in ("hotel-1", "hotel-2"):
+        assert echolot("models", "promote", name, *where).stdout == f"{name} is in production\n"
+    listed = echolot("models", "list", *where).stdout.splitlines()
+    assert [line.split()[0] for line in listed if "in production" in line] == ["hotel-2"]
+    shown = echolot("models", "show", *where)
+    assert shown.stdout == (tmp_path / "models/hotel-2/manifest.json").read_text("utf-8")
+    done = echolot("models", "roll-back", *where)
+    assert done.stdout == "hotel-1 is in production again\n"
+    assert "'hotel-3'" in one_line(echolot("models", "promote", "hotel-3", *where))
+
+
 def test_a_model_is_shown_after_it_was_checked(tiny, tmp_path):
     folder = shutil.copytree(tiny, tmp_path / "models" / "hotel-1")
     done = echolot("models", "show", "hotel-1", "--data-dir", str(tmp_path))

@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 
 from model.errors import ArtifactError
-from model.registry import SHIPPED, list_models, resolve, shipped_folder
+from model.registry import (
+    SHIPPED,
+    in_production,
+    list_models,
+    promote,
+    resolve,
+    roll_back,
+    shipped_folder,
+    version_of,
+)
 
 
 @pytest.fixture
@@ -55,6 +64,91 @@ def test_a_name_that_no_folder_can_have_is_an_error_of_one_line(data_dir, name):
     with pytest.raises(ArtifactError) as caught:
         resolve(name, data_dir=data_dir)
     assert "\n" not in str(caught.value)
+
+
+def test_the_model_in_production_is_the_one_without_a_name(data_dir):
+    assert in_production(data_dir=data_dir) == SHIPPED
+    promote("hotel-1", data_dir=data_dir)
+    assert resolve(None, data_dir=data_dir) == data_dir / "models" / "hotel-1"
+    promote("hotel-2", data_dir=data_dir)
+    promote("hotel-2", data_dir=data_dir)
+    assert in_production(data_dir=data_dir) == "hotel-2"
+    # One that is named is taken, whatever is in production.
+    assert resolve("hotel-1", data_dir=data_dir) == data_dir / "models" / "hotel-1"
+    assert own(list_models(data_dir=data_dir)) == ["hotel-1", "hotel-2"]
+
+
+def test_promotions_are_taken_back_one_by_one(data_dir):
+    promote("hotel-1", data_dir=data_dir)
+    promote("hotel-2", data_dir=data_dir)
+    promote("hotel-1", data_dir=data_dir)
+    assert roll_back(data_dir=data_dir) == "hotel-2"
+    assert roll_back(data_dir=data_dir) == "hotel-1"
+    assert in_production(data_dir=data_dir) == "hotel-1"
+
+
+@pytest.mark.parametrize("name", ["hotel-11", "notes", ".hotel-3.new", "../models/hotel-1"])
+def test_only_a_model_at_hand_is_promoted(data_dir, name):
+    with pytest.raises(ArtifactError, match=r"to promote; (did you mean 'hotel-.'|known are)"):
+        promote(name, data_dir=data_dir)
+    assert in_production(data_dir=data_dir) == SHIPPED
+
+
+def test_a_damaged_model_is_neither_promoted_nor_rolled_back_to(data_dir):
+    promote("hotel-1", data_dir=data_dir)
+    graph = data_dir / "models" / "hotel-2" / "model.onnx"
+    graph.write_bytes(graph.read_bytes()[:-1])
+    with pytest.raises(ArtifactError, match="cut short"):
+        promote("hotel-2", data_dir=data_dir)
+    assert in_production(data_dir=data_dir) == "hotel-1"
+    shutil.rmtree(data_dir / "models" / "hotel-2")
+    shutil.copytree(data_dir / "models" / "hotel-1", data_dir / "models" / "hotel-2")
+    promote("hotel-2", data_dir=data_dir)
+    shutil.rmtree(data_dir / "models" / "hotel-1")
+    with pytest.raises(ArtifactError, match="'hotel-1'; did you mean 'hotel-2'"):
+        roll_back(data_dir=data_dir)
+    assert in_production(data_dir=data_dir) == "hotel-2"
+
+
+def test_there_is_nothing_to_roll_back_before_the_first_promotion(data_dir):
+    with pytest.raises(ArtifactError, match="nothing was promoted"):
+        roll_back(data_dir=data_dir)
+
+
+def test_a_promoted_model_that_is_gone_is_an_error_and_not_the_shipped_one(data_dir):
+    promote("hotel-2", data_dir=data_dir)
+    shutil.rmtree(data_dir / "models" / "hotel-2")
+    with pytest.raises(ArtifactError, match=r"'hotel-2' was promoted and is gone.*'hotel-1'"):
+        resolve(None, data_dir=data_dir)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", '{"promoted": 1}', '{"promoted": [1]}', "\xff", "[" * 100_000]
+)
+def test_a_damaged_note_of_what_is_in_production_is_an_error_of_one_line(data_dir, text):
+    (data_dir / "models" / "production.json").write_text(text, encoding="latin-1")
+    with pytest.raises(ArtifactError, match=r"production\.json: must be") as caught:
+        resolve(None, data_dir=data_dir)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_version_is_another_for_another_folder_and_for_another_model_in_it(data_dir):
+    one, two = (data_dir / "models" / name for name in ("hotel-1", "hotel-2"))
+    before = version_of(one)
+    assert before == version_of(one)
+    assert before != version_of(two)
+    manifest = one / "manifest.json"
+    manifest.write_text(manifest.read_text("utf-8").replace("hotel-1", "hotel-9"), "utf-8")
+    assert version_of(one) != before
+    with pytest.raises(ArtifactError, match="is no model folder"):
+        version_of(data_dir / "models" / "notes")
+
+
+@pytest.mark.slow
+def test_rolling_back_the_first_promotion_gives_the_shipped_model(data_dir):
+    promote("hotel-1", data_dir=data_dir)
+    assert roll_back(data_dir=data_dir) == SHIPPED
+    assert resolve(None, data_dir=data_dir) == shipped_folder()
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 
 import pytest
@@ -41,11 +41,11 @@ with bind(settings) as bound:
 
 
 @contextmanager
-def server() -> Iterator[tuple[subprocess.Popen[str], int]]:
+def server(**settings: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("ECHOLOT_")}
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM],
-        env={**environment, "ECHOLOT_PORT": "0", "PYTHONUNBUFFERED": "1"},
+        env={**environment, "ECHOLOT_PORT": "0", "PYTHONUNBUFFERED": "1", **settings},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -60,10 +60,15 @@ def server() -> Iterator[tuple[subprocess.Popen[str], int]]:
         process.communicate()
 
 
-def ask(port: int, *texts: str) -> dict[str, object]:
+def send(port: int, *texts: str) -> HTTPConnection:
     connection = HTTPConnection("127.0.0.1", port, timeout=20)
     body = json.dumps({"comments": [{"comment": text} for text in texts]})
     connection.request("POST", "/v1/classify", body, {"Content-Type": "application/json"})
+    return connection
+
+
+def ask(port: int, *texts: str) -> dict[str, object]:
+    connection = send(port, *texts)
     response = connection.getresponse()
     answer = {"status": response.status, **json.loads(response.read())}
     connection.close()
@@ -96,6 +101,42 @@ def test_a_server_finishes_what_it_took_in_before_it_ends_and_logs_no_text():
     lines = [json.loads(line) for line in stderr.splitlines()]
     assert [line["message"] for line in lines] == ["request"]
     assert "geheim" not in stderr
+
+
+def wait_for(port: int, line: str) -> None:
+    """Wait until the metrics show a line."""
+    end = time.monotonic() + 20
+    while line not in (page := metrics(port)):
+        assert time.monotonic() < end, page
+        time.sleep(0.02)
+
+
+def test_nothing_is_computed_for_a_client_that_closed_its_connection():
+    with server(ECHOLOT_THREADS="1") as (_, port), closing(send(port, "kaputt")) as busy:
+        wait_for(port, "echolot_queue_comments 1.0")
+        gone = send(port, *["sehr kaputt"] * 200)
+        wait_for(port, "echolot_queue_comments 201.0")
+        gone.close()
+        wait_for(port, "echolot_queue_comments 1.0")
+        assert busy.getresponse().status == 200
+        assert ask(port, "schnell")["status"] == 200
+        page = metrics(port)
+    assert 'echolot_requests_total{method="POST",route="/v1/classify",status="499"} 1.0' in page
+    # One batch each for the two that stayed.
+    assert "echolot_batch_comments_count 2.0" in page
+    assert "echolot_batch_comments_sum 2.0" in page
+
+
+def test_a_request_whose_turn_does_not_come_in_time_is_told_to_come_back():
+    settings = {"ECHOLOT_THREADS": "1", "ECHOLOT_DEADLINE_SECONDS": "0.2"}
+    with server(**settings) as (_, port), closing(send(port, "kaputt")) as busy:
+        wait_for(port, "echolot_queue_comments 1.0")
+        with closing(send(port, "kaputt")) as second:
+            late = second.getresponse()
+            assert late.status == 503
+            assert int(late.headers["Retry-After"]) >= 1
+            assert json.loads(late.read())["error"]["code"] == "deadline"
+        assert busy.getresponse().status == 200
 
 
 def test_an_answer_on_a_kept_connection_does_not_wait_for_acknowledgements():
