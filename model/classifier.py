@@ -8,18 +8,20 @@ label is in the artefact and the taxonomy.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from model.artifact import COMMENT, KINDS, Artifact, RowTable, read_artifact
-from model.calibration import Calibration, presence_log_odds, signal_log_odds
+from model.calibration import Calibration
 from model.clauses import clauses
-from model.engine import Engine, Window
-from model.evidence import MARGIN, Span, WordGrid
+from model.engine import Engine
+from model.evidence import Passage, Question, Span, best_runs
 from model.language import detect_language
+from model.reading import Reader, Reading, Stretch
 from model.records import (
     SENTIMENTS,
     Beliefs,
@@ -30,37 +32,13 @@ from model.records import (
     SignalScore,
 )
 from model.taxonomy import Taxonomy, load_taxonomy
-from model.text import CleanText, calm, clean, words
+from model.text import words
 
 Array = npt.NDArray[np.float32]
-Places = npt.NDArray[np.int64]
 MAX_CHARACTERS = 10_000  # a longer comment is read at its head and its tail
-WORD_CHARACTERS = 60  # how far a head or tail is shortened so as not to cut a word
-CHUNK_CHARACTERS = 250_000  # read at a time: about 1,000 comments, and some 20 MB of evidence
 # No data marks the words of a signal, so their log-odds know no zero: the peak is the measure.
 SIGNAL_PEAK = 2.5
 DECIMALS = 4  # of a confidence: more would only show rounding
-
-
-@dataclass(frozen=True, slots=True)
-class _Stretch:
-    """A part of a comment that is read: the whole, or head and tail of an over-long one."""
-
-    offset: int
-    text: CleanText
-
-
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """What the network says of a comment, before any calibration.
-
-    `logits` [R, 4] are those of the window in which a row is strongest, `strongest` [R] says which
-    it is; the comment's own row has the mean of all windows. Windows without a token are left out.
-    """
-
-    windows: Sequence[tuple[_Stretch, Window]]
-    logits: Array
-    strongest: Places
 
 
 class Classifier:
@@ -83,16 +61,21 @@ class Classifier:
         self._engine = engine
         self._untrained = frozenset(untrained)
         self._max_characters = max_characters
+        self._reader = Reader(engine, max_characters=max_characters)
         ids = engine.rows.ids
-        self._first = np.zeros(len(ids), dtype=np.int64)
         self._comment = ids.index(COMMENT)
         self._labels = np.array([ids.index(label) for label in taxonomy.labels], dtype=np.int64)
         self._signals = np.array(
             [ids.index(f"signal:{signal}") for signal in taxonomy.signals], dtype=np.int64
         )
-        chosen = artifact.calibration
-        self._label_thresholds = np.array([chosen.label_threshold(x) for x in taxonomy.labels])
-        self._signal_thresholds = np.array([chosen.signal_threshold(x) for x in taxonomy.signals])
+        self._label_terms, self._signal_ids = [*taxonomy.labels.values()], [*taxonomy.signals]
+        calibration = artifact.calibration
+        self._label_thresholds = np.array(
+            [calibration.label_threshold(label) for label in taxonomy.labels], dtype=np.float32
+        )
+        self._signal_thresholds = np.array(
+            [calibration.signal_threshold(signal) for signal in taxonomy.signals], dtype=np.float32
+        )
 
     @classmethod
     def load(
@@ -130,175 +113,127 @@ class Classifier:
 
     def classify(self, comments: Sequence[Comment]) -> list[Prediction]:
         """Return one prediction per comment, in the same order."""
-        found: list[Prediction] = []
-        for chunk, readings in self._read(comments):
-            found += self._judge(chunk, readings)
-        return found
+        return [said for reading in self._reader.read(comments) for said in self._judge(reading)]
 
     def logits(self, comments: Sequence[Comment]) -> Array:
         """Return raw logits [comments, R, 4], of the strongest window of a row: to calibrate."""
-        found = np.zeros((len(comments), len(self._engine.rows.ids), 4), dtype=np.float32)
-        place = 0
-        for _, readings in self._read(comments):
-            found[place : place + len(readings)] = [reading.logits for reading in readings]
-            place += len(readings)
-        return found
+        none = np.zeros((0, len(self._engine.rows.ids), 4), dtype=np.float32)
+        return np.concatenate([none, *(reading.logits for reading in self._reader.read(comments))])
 
     def probabilities(self, comments: Sequence[Comment]) -> Array:
         """Return the calibrated probability of each label [comments, labels], in their order."""
         return self._calibration.presence(self.logits(comments)[:, self._labels])
 
-    def _read(
-        self, comments: Sequence[Comment]
-    ) -> Iterator[tuple[Sequence[Comment], list[_Reading]]]:
-        """Yield parts of the list with a reading per comment: parts, to bound memory."""
-        for chunk in _chunks(comments):
-            parts = [self._stretches(comment.text) for comment in chunk]
-            flat = [stretch for stretches in parts for stretch in stretches]
-            answers = iter(self._engine.windows([calm(stretch.text.text) for stretch in flat]))
-            yield (
-                chunk,
-                [
-                    self._reading([(s, window) for s in stretches for window in next(answers)])
-                    for stretches in parts
-                ],
-            )
-
-    def _reading(self, windows: list[tuple[_Stretch, Window]]) -> _Reading:
-        read = [(stretch, window) for stretch, window in windows if len(window.spans)]
-        if len(windows) == 1:
-            return _Reading(read, windows[0][1].logits, self._first)
-        logits = np.stack([window.logits for _, window in read or windows])
-        strength = presence_log_odds(logits)
-        strength[:, self._signals] = signal_log_odds(logits[:, self._signals])
-        # The first of windows that are alike: rounding does not choose between them.
-        strongest = (strength >= strength.max(0) - MARGIN).argmax(0)
-        chosen = logits[strongest, np.arange(logits.shape[1])]
-        chosen[self._comment] = logits[:, self._comment].mean(0)
-        return _Reading(read, chosen, strongest)
-
-    def _stretches(self, text: str) -> list[_Stretch]:
-        if len(text) <= self._max_characters:
-            return [_Stretch(0, clean(text))]
-        half = self._max_characters // 2
-        head, tail = half, len(text) - half
-        before = range(head, max(0, head - WORD_CHARACTERS), -1)
-        after = range(tail, min(len(text), tail + WORD_CHARACTERS))
-        head = next((place for place in before if text[place].isspace()), head)
-        tail = next((place for place in after if text[place].isspace()), tail)
-        return [_Stretch(0, clean(text[:head])), _Stretch(tail, clean(text[tail:]))]
-
-    def _judge(
-        self, comments: Sequence[Comment], readings: Sequence[_Reading]
-    ) -> Iterator[Prediction]:
-        """Yield a prediction per comment; probabilities are made of all logits at once."""
-        logits = np.stack([reading.logits for reading in readings])
-        feelings = self._calibration.feeling(logits[:, self._comment])
-        presence = self._calibration.presence(logits[:, self._labels])
-        moods = self._calibration.mood(logits[:, self._labels])
-        warnings = self._calibration.warning(logits[:, self._signals])
-        for n, (comment, reading) in enumerate(zip(comments, readings, strict=True)):
+    def _judge(self, reading: Reading) -> Iterator[Prediction]:
+        """Yield a prediction for each comment; probabilities are worked out for all at once."""
+        of_labels = reading.logits[:, self._labels]
+        feeling = self._calibration.feeling(reading.logits[:, self._comment])
+        presence = self._calibration.presence(of_labels)
+        moods = self._calibration.mood(of_labels)
+        warnings = self._calibration.warning(reading.logits[:, self._signals])
+        beliefs = presence[..., None] * moods
+        labels, signals = self._found(reading, presence, moods, warnings)
+        for n, (comment, windows) in enumerate(zip(reading.comments, reading.windows, strict=True)):
             truncated = len(comment.text) > self._max_characters
-            if not reading.windows:
+            if not windows:
                 language = comment.language or "und"
                 yield Prediction(
                     language=language, sentiment="neutral", confidence=1.0, truncated=truncated
                 )
                 continue
-            finder = _Finder(comment.text, reading, self._calibration)
             yield Prediction(
-                language=comment.language or detect_language(reading.windows[0][0].text.text),
-                sentiment=SENTIMENTS[int(feelings[n].argmax())],
-                confidence=_rounded(feelings[n].max()),
-                labels=self._labels_of(presence[n], moods[n], finder),
-                signals=self._signals_of(warnings[n], finder),
+                language=comment.language or detect_language(windows[0][0].text.text),
+                sentiment=SENTIMENTS[int(feeling[n].argmax())],
+                confidence=_rounded(feeling[n].max()),
+                labels=tuple(sorted(labels[n], key=lambda label: -label.confidence)),
+                signals=tuple(sorted(signals[n], key=lambda signal: -signal.confidence)),
                 truncated=truncated,
+                # Copies: a prediction that is kept does not keep those of its neighbours.
                 beliefs=Beliefs(
-                    labels=presence[n][:, None] * moods[n],
-                    signals=warnings[n],
-                    feeling=feelings[n],
+                    labels=beliefs[n].copy(),
+                    signals=warnings[n].copy(),
+                    feeling=feeling[n].copy(),
                 ),
             )
 
-    def _labels_of(self, presence: Array, moods: Array, finder: _Finder) -> tuple[LabelScore, ...]:
-        terms = list(self.taxonomy.labels.values())
-        found = [
-            LabelScore(
-                label=terms[place].id,
-                area=terms[place].area,
-                sentiment=SENTIMENTS[int(moods[place].argmax())],
-                confidence=_rounded(presence[place]),
-                sentiment_confidence=_rounded(moods[place].max()),
-                evidence=finder.evidence(int(self._labels[place])),
-                untrained=terms[place].id in self._untrained,
+    def _found(
+        self, reading: Reading, presence: Array, moods: Array, warnings: Array
+    ) -> tuple[list[list[LabelScore]], list[list[SignalScore]]]:
+        """Return for each comment the labels and signals over their thresholds, with evidence."""
+        read = np.array([bool(windows) for windows in reading.windows])[:, None]
+        here = np.argwhere(read & (presence >= self._label_thresholds)).tolist()
+        warned = np.argwhere(read & (warnings >= self._signal_thresholds)).tolist()
+        asked = [_Asked(n, self._labels[term]) for n, term in here]
+        asked += [_Asked(n, self._signals[term], SIGNAL_PEAK) for n, term in warned]
+        evidence = iter(_evidence(reading, asked, calibration=self._calibration))
+        labels: list[list[LabelScore]] = [[] for _ in reading.comments]
+        for n, term in here:
+            label, mood = self._label_terms[term], moods[n, term]
+            labels[n].append(
+                LabelScore(
+                    label=label.id,
+                    area=label.area,
+                    sentiment=SENTIMENTS[int(mood.argmax())],
+                    confidence=_rounded(presence[n, term]),
+                    sentiment_confidence=_rounded(mood.max()),
+                    evidence=next(evidence),
+                    untrained=label.id in self._untrained,
+                )
             )
-            for place in np.flatnonzero(presence >= self._label_thresholds)
-        ]
-        return tuple(sorted(found, key=lambda label: -label.confidence))
-
-    def _signals_of(self, warnings: Array, finder: _Finder) -> tuple[SignalScore, ...]:
-        signals = list(self.taxonomy.signals)
-        found = [
-            SignalScore(
-                signal=signals[place],
-                confidence=_rounded(warnings[place]),
-                evidence=finder.evidence(int(self._signals[place]), below_peak=SIGNAL_PEAK),
+        signals: list[list[SignalScore]] = [[] for _ in reading.comments]
+        for n, term in warned:
+            signals[n].append(
+                SignalScore(
+                    signal=self._signal_ids[term],
+                    confidence=_rounded(warnings[n, term]),
+                    evidence=next(evidence),
+                )
             )
-            for place in np.flatnonzero(warnings >= self._signal_thresholds)
-        ]
-        return tuple(sorted(found, key=lambda signal: -signal.confidence))
+        return labels, signals
 
 
-class _Finder:
-    """Finds evidence in one comment; what several rows need of a window is made once."""
+class _Asked(NamedTuple):
+    """A row whose evidence in a comment is wanted.
 
-    def __init__(self, text: str, reading: _Reading, calibration: Calibration) -> None:
-        self._text = text
-        self._reading = reading
-        self._calibration = calibration
-        self._parts: dict[int, tuple[list[Span], list[Span]]] = {}  # by offset of a stretch
-        self._grids: dict[int, WordGrid] = {}  # by number of a window
+    With `below_peak` words count that come within so many log-odds of the strongest token.
+    """
 
-    def evidence(self, row: int, *, below_peak: float | None = None) -> tuple[Evidence, ...]:
-        """Return the words that carry a row; nothing where its window holds no word.
+    comment: int
+    row: int
+    below_peak: float | None = None
 
-        With `below_peak` words count that come within so many log-odds of the strongest token.
-        """
-        number = int(self._reading.strongest[row])
-        stretch, window = self._reading.windows[number]
-        if number not in self._grids:
-            self._grids[number] = self._grid(stretch, window)
-        scores, shift = window.evidence[row], self._calibration.evidence_shift
+
+def _evidence(
+    reading: Reading, asked: Sequence[_Asked], *, calibration: Calibration
+) -> Iterator[tuple[Evidence, ...]]:
+    """Yield the words that carry each row; nothing where its window holds no word."""
+    parts: dict[tuple[int, int], tuple[list[Span], list[Span]]] = {}  # by comment and offset
+    numbers: dict[tuple[int, int], int] = {}  # of passages, by comment and window
+    passages: list[Passage] = []
+    questions: list[Question] = []
+    stretches: list[Stretch] = []
+    for comment, row, below_peak in asked:
+        window_number = int(reading.strongest[comment, row])
+        stretch, window = reading.windows[comment][window_number]
+        number = numbers.setdefault((comment, window_number), len(passages))
+        if number == len(passages):
+            key, text = (comment, stretch.offset), stretch.text.text
+            if key not in parts:
+                of_words = words(text)
+                parts[key] = of_words, clauses(text, of_words)
+            passages.append(Passage(window.spans, *parts[key]))
+        scores, shift = window.evidence[row], calibration.evidence_shift
         if below_peak is not None and len(scores):
             shift = max(shift, float(scores.max()) - below_peak)
-        run = self._grids[number].best_run(
-            scores,
-            shift=shift,
-            clause_cost=self._calibration.clause_cost,
-        )
+        questions.append(Question(number, scores, shift))
+        stretches.append(stretch)
+    runs = best_runs(passages, questions, clause_cost=calibration.clause_cost)
+    for (comment, *_), stretch, run in zip(asked, stretches, runs, strict=True):
         if run is None:
-            return ()
+            yield ()
+            continue
         start, end = (stretch.offset + place for place in stretch.text.original_span(*run))
-        return (Evidence(start=start, end=end, text=self._text[start:end]),)
-
-    def _grid(self, stretch: _Stretch, window: Window) -> WordGrid:
-        text = stretch.text.text
-        if stretch.offset not in self._parts:
-            self._parts[stretch.offset] = words(text), clauses(text)
-        of_words, of_clauses = self._parts[stretch.offset]
-        return WordGrid(window.spans, words=of_words, clauses=of_clauses)
-
-
-def _chunks(comments: Sequence[Comment]) -> Iterator[Sequence[Comment]]:
-    """Yield parts of the list that have `CHUNK_CHARACTERS` in all, or a single comment."""
-    start = size = 0
-    for place, comment in enumerate(comments):
-        size += len(comment.text)
-        if size > CHUNK_CHARACTERS and place > start:
-            yield comments[start:place]
-            start, size = place, len(comment.text)
-    if start < len(comments):
-        yield comments[start:]
+        yield (Evidence(start=start, end=end, text=reading.comments[comment].text[start:end]),)
 
 
 def _rounded(probability: float) -> float:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import cache, cached_property
+from dataclasses import dataclass
+from functools import cache, lru_cache
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
@@ -25,23 +26,24 @@ _CONTRAST_PAIRS = frozenset({("leider", "nur"), ("nur", "leider"), ("even", "tho
 _VERB_SHAPE = re.compile(
     r"n['\u2019]t$|['\u2019](?:s|m|re|ve|ll|d)$|\w\wier(?:t|te|en)$|^ge\w\w+t$|\w\wed$"
 )
+Span = tuple[int, int]
+# Words of which it is known whether they are verbs, and their length: customers use the same ones.
+WORDS_KEPT, LONGEST_KEPT = 20_000, 40
 MIN_CLAUSE = 3  # words on either side of a comma that may part two clauses
 
 
-def clauses(text: str) -> list[tuple[int, int]]:
+def clauses(text: str, of_words: Sequence[Span] | None = None) -> list[Span]:
     """Return the spans of the clauses in order; together they cover all but white space.
+
+    `of_words` are those of the text (`model.text.words`), for a caller who has them already.
 
     Rules for German and English: ends of sentences, semicolons, dashes, words of contrast, and
     commas between parts that look like clauses. Each clause holds a word, unless the text has none
     (an emoji stays with the clause before it).
     """
-    phrase = _Phrase(text)
-    openers = _contrast_openers()
+    phrase = _Phrase.of(text, words(text) if of_words is None else of_words)
     cuts, first = [0], 0
-    for i, gap in enumerate(phrase.gaps):
-        # Between most words there is nothing but a space, where only a word of contrast can cut.
-        if gap == " " and phrase.lowered[i + 1] not in openers:
-            continue
+    for i in range(len(phrase.words) - 1):
         place = phrase.cut_after(i, first=first)
         if place is not None:
             cuts.append(phrase.spans[i][1] + place)
@@ -51,7 +53,7 @@ def clauses(text: str) -> list[tuple[int, int]]:
     return [span for span in found if span[0] < span[1]]
 
 
-def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
+def _trimmed(text: str, start: int, end: int) -> Span:
     part = text[start:end]
     return start + len(part) - len(part.lstrip()), start + len(part.rstrip())
 
@@ -65,27 +67,31 @@ class _Ahead(NamedTuple):
     comma: bool  # the pause is a comma
 
 
+@dataclass(frozen=True, slots=True)
 class _Phrase:
     """The words of a text (emoji left out) and the gaps between them: `gaps[i]` follows word i."""
 
-    def __init__(self, text: str) -> None:
-        self.spans = [(a, b) for a, b in words(text) if any(map(str.isalnum, text[a:b]))]
-        self.words = [text[a:b] for a, b in self.spans]
-        self.lowered = [word.lower() for word in self.words]
-        self.gaps = [text[left[1] : right[0]] for left, right in pairwise(self.spans)]
+    spans: Sequence[Span]
+    words: Sequence[str]
+    lowered: Sequence[str]
+    gaps: Sequence[str]
+    ahead: Sequence[_Ahead]
+    verbs_before: Sequence[int]
 
-    @cached_property
-    def ahead(self) -> Sequence[_Ahead]:
-        """What follows from each word on; few texts have a gap that asks for it."""
-        return _look_ahead(self.lowered, self.gaps)
-
-    @cached_property
-    def verbs_before(self) -> Sequence[int]:
-        """How many verbs stand before each word."""
-        return list(accumulate(map(_is_verb, self.lowered), initial=0))
+    @classmethod
+    def of(cls, text: str, of_words: Sequence[Span]) -> _Phrase:
+        spans = [(a, b) for a, b in of_words if any(map(str.isalnum, text[a:b]))]
+        read = [text[a:b] for a, b in spans]
+        lowered = [word.lower() for word in read]
+        gaps = [text[left[1] : right[0]] for left, right in pairwise(spans)]
+        verbs = [_is_verb(word) for word in lowered]
+        ahead = _look_ahead(lowered, gaps, verbs)
+        return cls(spans, read, lowered, gaps, ahead, list(accumulate(verbs, initial=0)))
 
     def cut_after(self, i: int, *, first: int) -> int | None:
         """Return where in gap i a clause ends, or None; `first` is the word that began it."""
+        if self.gaps[i] == " ":  # most are, and one rule alone looks at more than the gap
+            return self._contrast(i, i + 1 - first)
         for rule in (self._sentence, self._mark, self._contrast, self._comma):
             place = rule(i, i + 1 - first)
             if place is not None:
@@ -138,6 +144,8 @@ class _Phrase:
 
     def _contrast(self, i: int, left: int) -> int | None:
         before, word = self.lowered[i], self.lowered[i + 1]
+        if word not in _contrasting():
+            return None
         following = self.lowered[i + 2] if i + 2 < len(self.lowered) else ""
         if not following:
             return None
@@ -172,13 +180,6 @@ def _listed(name: str) -> frozenset[str]:
     return word_lists("clauses")[name]
 
 
-@cache
-def _contrast_openers() -> frozenset[str]:
-    """Return the words before which a clause may end without a pause."""
-    listed = _listed("contrast") | _listed("contrast_between_long_parts")
-    return listed | {first for first, _ in _CONTRAST_PAIRS}
-
-
 def _glued(before: str, after: str) -> bool:
     """Tell whether a dot without a space ends a sentence: "gut.Aber", not "e.V." or "Dr.Maier"."""
     known = before.lower() in _listed("abbreviations")
@@ -190,23 +191,37 @@ def _glued(before: str, after: str) -> bool:
     )
 
 
+@cache
+def _contrasting() -> frozenset[str]:
+    """Return the words before which a clause of contrast may begin."""
+    kinds = ("contrast", "contrast_between_long_parts", "contrast_after_pause")
+    return frozenset(first for first, _ in _CONTRAST_PAIRS).union(*map(_listed, kinds))
+
+
 def _is_verb(word: str) -> bool:
+    # A word that nobody writes twice is not kept: ever longer ones would fill the memory.
+    return _known_verb(word) if len(word) <= LONGEST_KEPT else _verb_like(word)
+
+
+@lru_cache(maxsize=WORDS_KEPT)
+def _known_verb(word: str) -> bool:
+    return _verb_like(word)
+
+
+def _verb_like(word: str) -> bool:
     return word in _listed("verbs") or _VERB_SHAPE.search(word) is not None
 
 
-def _look_ahead(lowered: Sequence[str], gaps: Sequence[str]) -> list[_Ahead]:
+def _look_ahead(lowered: Sequence[str], gaps: Sequence[str], verbs: Sequence[bool]) -> list[_Ahead]:
     found: list[_Ahead] = []
-    following = _Ahead(words=0, uncoordinated=0, verb=False, comma=False)
+    coordinators = _listed("coordinators")
+    count, uncoordinated, verb, comma = 0, 0, False, False
     for i in range(len(lowered) - 1, -1, -1):
-        pause = _PAUSE.search(gaps[i]) if i < len(gaps) else None
+        pause = _PAUSE.search(gaps[i]) if i < len(gaps) and gaps[i] != " " else None
         if pause:
-            following = _Ahead(words=0, uncoordinated=0, verb=False, comma=pause[0] == ",")
-        joins = lowered[i] in _listed("coordinators")
-        following = _Ahead(
-            words=following.words + 1,
-            uncoordinated=0 if joins else following.uncoordinated + 1,
-            verb=following.verb or _is_verb(lowered[i]),
-            comma=following.comma,
-        )
-        found.append(following)
+            count, uncoordinated, verb, comma = 0, 0, False, pause[0] == ","
+        count += 1
+        uncoordinated = 0 if lowered[i] in coordinators else uncoordinated + 1
+        verb = verb or verbs[i]
+        found.append(_Ahead(count, uncoordinated, verb, comma))
     return found[::-1]

@@ -11,8 +11,9 @@ import math
 import re
 import threading
 import unicodedata
+from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from model.records import Language
 from model.text import word_lists
@@ -30,10 +31,12 @@ OTHER_LETTERS, OTHER_SHARE, OTHER_SHARE_WITH_HINTS = 12, 0.05, 0.5
 OURS = 1 / 3
 # What a word of the lists counts, in nats, beside the model's log-odds of German against English.
 HINT_NATS = 2.0
-KNOWN_WORDS = 20_000  # words whose hints are kept in memory: most words of a comment are common
 # More candidates cost time and have next to no probability.
 CANDIDATES = 16
 FLOOR = 0.01  # keeps the log-odds of two tiny probabilities near zero: they say nothing
+# More log-odds than this the model cannot give (its probabilities may exceed one by a rounding).
+MOST_NATS = math.log((1.01 + FLOOR) / FLOOR)
+WORDS_KEPT = 20_000  # weighed once: customers use the same words; some 6 MB when full
 
 _GERMAN_SHAPE = re.compile(
     r"\w(?:ung|ungen|keit|heit|lich|liche|lichen|licher|schaft|sch)$|ß|\wäu|sch[lmnrw]"
@@ -54,24 +57,27 @@ def detect_language(text: str) -> Language:
     downloaded, nothing is logged, and any number of threads may ask.
     """
     text = text[:MAX_CHARACTERS].lower()
-    words = _WORD.findall(text)
-    letters = sum(map(str.isalpha, "".join(words)))
+    found = [_weighed(word) for word in _WORD.findall(text)]
+    letters = sum(word.letters for word in found)
     if letters < 2:
         return "und"
-    if not _mostly_latin(words):
+    if 2 * sum(word.latin for word in found) < sum(word.length for word in found):
         return "other"
+    german_hints = sum(word.german for word in found)
+    english_hints = sum(word.english for word in found)
+    foreign_hints = sum(word.foreign for word in found)
+    hints = HINT_NATS * (german_hints - english_hints)
+    excess = german_hints + english_hints - foreign_hints
+    may_be_other = letters >= OTHER_LETTERS and len(found) >= 3 and excess <= OURS * len(found)
+    if abs(hints) > MOST_NATS and not may_be_other:  # whatever the model would say
+        return "de" if hints > 0 else "en"
     scores = language_probabilities(text)
     german, english = scores.get("de", 0.0), scores.get("en", 0.0)
-    hints = [_hints(word) for word in words]
-    hints_german = sum(hint.german for hint in hints)
-    hints_english = sum(hint.english for hint in hints)
-    if letters >= OTHER_LETTERS and len(words) >= 3:
-        excess = hints_german + hints_english - sum(hint.foreign for hint in hints)
-        limit = OTHER_SHARE_WITH_HINTS if excess < 0 else OTHER_SHARE
-        if german + english < limit and excess <= OURS * len(words):
-            return "other"
+    limit = OTHER_SHARE_WITH_HINTS if excess < 0 else OTHER_SHARE
+    if may_be_other and german + english < limit:
+        return "other"
     odds = math.log((german + FLOOR) / (english + FLOOR))
-    return "de" if odds + HINT_NATS * (hints_german - hints_english) >= 0 else "en"
+    return "de" if odds + hints >= 0 else "en"
 
 
 def language_probabilities(text: str) -> dict[str, float]:
@@ -97,31 +103,37 @@ def _detector() -> LangDetector:
     return detector
 
 
-def _mostly_latin(words: list[str]) -> bool:
-    letters = "".join(words)
-    if letters.isascii():
-        return True
-    latin = sum(c < "ʰ" or unicodedata.name(c, "").startswith("LATIN") for c in letters)
-    return 2 * latin >= len(letters)
+@dataclass(frozen=True, slots=True)
+class _Weighed:
+    """What a word says: its letters and Latin ones, and what it hints at (1 known, .5 a shape)."""
 
-
-class _Hints(NamedTuple):
-    """How much a word speaks for a language: 1 if it is a known one, else half for each shape."""
-
+    letters: int
+    length: int
+    latin: int
     german: float
     english: float
     foreign: float
 
 
-@lru_cache(maxsize=KNOWN_WORDS)
-def _hints(word: str) -> _Hints:
+@lru_cache(maxsize=WORDS_KEPT)
+def _weighed(word: str) -> _Weighed:
     lists = word_lists("language")
-    return _Hints(
-        german=1.0 if word in lists["german"] else _shaped(word, _GERMAN_SHAPE, _UMLAUT),
-        english=1.0 if word in lists["english"] else _shaped(word, _ENGLISH_SHAPE),
-        foreign=float(word in lists["foreign"]),
+    return _Weighed(
+        letters=sum(map(str.isalpha, word)),
+        length=len(word),
+        latin=sum(map(_is_latin, word)),
+        german=_hint(word, lists["german"], _GERMAN_SHAPE, _UMLAUT),
+        english=_hint(word, lists["english"], _ENGLISH_SHAPE),
+        foreign=_hint(word, lists["foreign"]),
     )
 
 
-def _shaped(word: str, *shapes: re.Pattern[str]) -> float:
+def _is_latin(char: str) -> bool:
+    return char < "ʰ" or unicodedata.name(char, "").startswith("LATIN")
+
+
+def _hint(word: str, known: frozenset[str], *shapes: re.Pattern[str]) -> float:
+    """Return one for a known word; each shape that another word has makes it half a one."""
+    if word in known:
+        return 1.0
     return 0.5 * sum(shape.search(word) is not None for shape in shapes)

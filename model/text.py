@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import re
+import string
 import tomllib
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -41,6 +42,7 @@ _MARKUP = re.compile(
 )
 _DROPPED = {"Cc", "Cf", "Cs"}
 SHOUT, SHOUT_LETTERS = 0.9, 4  # share of capitals, and letters, from which a text is shouted
+_SMALL = string.ascii_lowercase.encode()
 # Stream-safe text has at most 30 marks on a letter (UAX 15); longer runs take square time.
 MAX_MARKS = 30
 
@@ -110,6 +112,10 @@ def calm(text: str) -> str:
     For whatever reads word pieces: few of those that it learnt from are capitals. A character whose
     small form is longer is left alone, so that offsets hold.
     """
+    # Nearly every text has more small letters than a shouted one may have, and that is soon seen.
+    encoded = text.encode("utf-8", "ignore")
+    if 2 * (1 - SHOUT) * len(text) < len(encoded) - len(encoded.translate(None, _SMALL)):
+        return text
     letters = [char for char in text if char.isalpha()]
     if len(letters) < SHOUT_LETTERS or sum(map(str.isupper, letters)) < SHOUT * len(letters):
         return text
@@ -178,6 +184,7 @@ def _attaches(char: str, *, before: str) -> bool:
 
 _MARK = "\u0300"  # stands for every combining mark, for which `re` has no class
 _DASHES = "\u2010\u2011\u2013\u2014"
+_BEYOND = re.compile("[\u0300-\U0010ffff]")
 _MARKS = f"[{_MARK}\ufe0e\ufe0f\u20e3]"
 _RUN = f"[^\\W_](?:[^\\W_]|{_MARKS})*+"
 _INNER = (
@@ -202,21 +209,15 @@ def words(text: str) -> list[tuple[int, int]]:
     word, an emoji with its joiners is one. Punctuation belongs to no word; no span cuts a mark from
     its letter.
     """
-    shape = text if text.isascii() else text.translate(_SHAPES)
+    shape = text if text.isascii() else _BEYOND.sub(_shape, text)
     return [match.span() for match in _WORD.finditer(shape)]
 
 
-class _Shapes(dict[int, str]):
-    """Code point -> the character itself, or what stands for every mark; filled as they come."""
-
-    def __missing__(self, code: int) -> str:
-        char = chr(code)
-        mark = char not in "\ufe0e\ufe0f\u20e3" and unicodedata.category(char)[0] == "M"
-        self[code] = _MARK if code >= ord(_MARK) and mark else char
-        return self[code]
-
-
-_SHAPES = _Shapes()
+def _shape(match: re.Match[str]) -> str:
+    char = match[0]
+    if char in "\ufe0e\ufe0f\u20e3" or unicodedata.category(char)[0] != "M":
+        return char
+    return _MARK
 
 
 # --- word lists -------------------------------------------------------------------------------

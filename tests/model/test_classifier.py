@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.artifact import COMMENT
-from model.classifier import CHUNK_CHARACTERS, Classifier
+from model.classifier import Classifier
+from model.reading import CHUNK_CHARACTERS
 from model.records import Comment, Prediction
 from model.taxonomy import load_taxonomy
 from model.text import words

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from model.artifact import read_artifact
-from model.engine import Engine
+from model.engine import SPREAD, Engine, Spread, _batches
 from model.errors import ArtifactError
 
 MAX_TOKENS = 64
@@ -21,7 +21,14 @@ def engine(tiny: Path) -> Engine:
     return loaded(tiny)
 
 
-def loaded(folder: Path, *, max_tokens: int = MAX_TOKENS, width: int | None = None) -> Engine:
+def loaded(
+    folder: Path,
+    *,
+    max_tokens: int = MAX_TOKENS,
+    width: int | None = None,
+    threads: int = 1,
+    spread: Spread = SPREAD,
+) -> Engine:
     rows = read_artifact(folder).rows
     if width is not None:
         rows = replace(rows, queries=rows.queries[:, :width])
@@ -30,7 +37,8 @@ def loaded(folder: Path, *, max_tokens: int = MAX_TOKENS, width: int | None = No
         folder / "tokenizer.json",
         rows,
         max_tokens=max_tokens,
-        threads=1,
+        threads=threads,
+        spread=spread,
     )
 
 
@@ -73,6 +81,29 @@ def test_texts_of_any_length_come_back_in_their_order(engine):
         for one, other in zip(alone, windows, strict=True):
             assert (one.spans == other.spans).all()
             assert one.logits == pytest.approx(other.logits, abs=0.05)
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+@pytest.mark.parametrize("spread", ["batches", "products"])
+def test_however_threads_share_the_work_the_answers_are_the_same(tiny, engine, threads, spread):
+    several = loaded(tiny, threads=threads, spread=spread)
+    texts = ["laut " * n for n in (30, 1, 200, 0, 7)] + ["Frühstück kalt"] * 150
+    for listed in (texts, texts[:1], []):
+        expected = engine.windows(listed)
+        for alone, found in zip(expected, several.windows(listed), strict=True):
+            for one, other in zip(alone, found, strict=True):
+                assert (one.spans == other.spans).all()
+                assert one.logits == pytest.approx(other.logits, abs=1e-4)
+                assert one.evidence == pytest.approx(other.evidence, abs=1e-4)
+
+
+def test_a_few_texts_are_shared_by_all_workers_and_one_worker_takes_full_batches():
+    lengths = np.array([17] * 32)
+    assert [len(batch) for batch in _batches(lengths, budget=1024, workers=2)] == [16, 16]
+    assert [len(batch) for batch in _batches(lengths, budget=1024, workers=1)] == [32]
+    mixed = np.array([300, 5, 40, 40])
+    assert _batches(mixed, budget=100, workers=1) == [[1, 2], [3], [0]]
+    assert _batches(mixed[:0], budget=100, workers=2) == []
 
 
 def test_a_described_text_has_the_width_of_the_queries(engine):

@@ -7,22 +7,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.clauses import clauses
-from model.evidence import MARGIN, WordGrid
+from model.evidence import MARGIN, TOGETHER, Passage, Question, best_runs
 from model.text import words
 
 NUMBERS = st.floats(-3, 3, width=32)
 
 
-def grid_of(text: str) -> WordGrid:
-    """Return a grid in which every word is one token."""
+def passage_of(text: str) -> Passage:
+    """Return a passage in which every word is one token."""
     spans = np.array(words(text), dtype=np.int64).reshape(-1, 2)
-    return WordGrid(spans, words=words(text), clauses=clauses(text))
+    return Passage(spans, words(text), clauses(text))
+
+
+def best_run(
+    passage: Passage, scores: list[float], *, shift: float = 0.0, clause_cost: float = 0.0
+) -> tuple[int, int] | None:
+    question = Question(0, np.array(scores, dtype=np.float32), shift)
+    (run,) = best_runs([passage], [question], clause_cost=clause_cost)
+    return run
 
 
 def found(text: str, scores: list[float], *, shift: float = 0.0, clause_cost: float = 0.0) -> str:
-    run = grid_of(text).best_run(
-        np.array(scores, dtype=np.float32), shift=shift, clause_cost=clause_cost
-    )
+    run = best_run(passage_of(text), scores, shift=shift, clause_cost=clause_cost)
     assert run is not None
     return text[slice(*run)]
 
@@ -50,37 +56,46 @@ def test_evidence_enters_another_clause_only_for_what_it_costs():
 
 def test_of_words_that_are_the_same_twice_the_first_is_taken_whatever_rounding_says():
     for noise in (-1e-6, 0.0, 1e-6):
-        assert grid_of("laut, laut").best_run(
-            np.array([1.0, 1.0 + noise], dtype=np.float32), shift=0.0, clause_cost=0.0
-        ) == (0, 10)
-        assert grid_of("laut, nie, laut").best_run(
-            np.array([1.0, -2.0, 1.0 + noise], dtype=np.float32), shift=0.0, clause_cost=0.0
-        ) == (0, 4)
+        assert best_run(passage_of("laut, laut"), [1.0, 1.0 + noise]) == (0, 10)
+        assert best_run(passage_of("laut, nie, laut"), [1.0, -2.0, 1.0 + noise]) == (0, 4)
 
 
 def test_a_word_has_the_mean_of_its_tokens_and_punctuation_belongs_to_none():
     text = "Wahnsinnspreis!! gut"
     spans = np.array([(0, 5), (5, 10), (10, 14), (14, 16), (16, 20)])
-    grid = WordGrid(spans, words=words(text), clauses=clauses(text))
-    scores = np.array([3, -1, -1, 99, 0.5], dtype=np.float32)  # the mean of the first word is 1/3
-    assert grid.best_run(scores, shift=0.4, clause_cost=0.0) == (17, 20)
+    passage = Passage(spans, words(text), clauses(text))
+    scores = [3, -1, -1, 99, 0.5]  # the mean of the first word is 1/3
+    assert best_run(passage, scores, shift=0.4) == (17, 20)
 
 
 def test_words_beyond_the_window_are_left_out():
     text = "eins zwei drei vier"
-    spans = np.array([(5, 9), (9, 14)])
-    grid = WordGrid(spans, words=words(text), clauses=clauses(text))
-    run = grid.best_run(np.array([1.0, 1.0], dtype=np.float32), shift=0.0, clause_cost=1.0)
-    assert run == (5, 14)
+    passage = Passage(np.array([(5, 9), (9, 14)]), words(text), clauses(text))
+    assert best_run(passage, [1.0, 1.0], clause_cost=1.0) == (5, 14)
 
 
 def test_without_a_word_there_is_no_evidence():
-    spans = np.array([(0, 3)])
-    grid = WordGrid(spans, words=words("!!!"), clauses=clauses("!!!"))
-    assert grid.best_run(np.array([1.0], dtype=np.float32), shift=0.0, clause_cost=0.0) is None
+    assert best_run(Passage(np.array([(0, 3)]), words("!!!"), clauses("!!!")), [1.0]) is None
     empty = np.zeros((0, 2), dtype=np.int64)
-    grid = WordGrid(empty, words=words("eins"), clauses=clauses("eins"))
-    assert grid.best_run(np.zeros(0, dtype=np.float32), shift=0.0, clause_cost=0.0) is None
+    assert best_run(Passage(empty, words("eins"), clauses("eins")), []) is None
+    assert best_runs([], [], clause_cost=1.0) == []
+
+
+def test_each_of_many_questions_gets_the_answer_that_it_gets_alone():
+    rng = np.random.default_rng(2)
+    texts = ["laut", "!!!", "Die Hose war leider kaputt, aber der Laden hilft.", "Nett; zu teuer."]
+    passages = [passage_of(text) for text in texts * 3]
+    questions = [
+        Question(n, rng.normal(0, 2, len(passage.spans)).astype(np.float32), shift)
+        for n, passage in enumerate(passages)
+        for shift in rng.normal(0, 1, TOGETHER // 8)
+    ]
+    assert len(questions) > TOGETHER
+    together = best_runs(passages, questions, clause_cost=0.7)
+    for question, run in zip(questions, together, strict=True):
+        alone = Question(0, question.scores, question.shift)
+        assert best_runs([passages[question.passage]], [alone], clause_cost=0.7) == [run]
+    assert len(set(together)) > 8
 
 
 @given(st.lists(NUMBERS, min_size=1, max_size=8), st.sets(st.integers(1, 7)), NUMBERS, NUMBERS)
@@ -89,13 +104,13 @@ def test_no_other_run_is_better(scores: list[float], cuts: set[int], shift: floa
     bounds = [(3 * i, 3 * i + 2) for i in range(count)]
     borders = sorted({0, *(cut for cut in cuts if cut < count), count})
     parts = [(3 * a, 3 * b - 1) for a, b in pairwise(borders)]
-    grid = WordGrid(np.array(bounds), words=bounds, clauses=parts)
+    passage = Passage(np.array(bounds), bounds, parts)
 
     def worth(first: int, last: int) -> float:
         crossed = sum(first < border <= last for border in borders)
         return sum(score - shift for score in scores[first : last + 1]) - cost * crossed
 
-    run = grid.best_run(np.array(scores, dtype=np.float32), shift=shift, clause_cost=cost)
+    run = best_run(passage, scores, shift=shift, clause_cost=cost)
     assert run is not None
     best = max(worth(a, b) for a in range(count) for b in range(a, count))
     assert worth(run[0] // 3, (run[1] - 2) // 3) >= best - MARGIN - 1e-4
