@@ -41,8 +41,8 @@ class Chunk:
     position: int
 
 
-def chunks_of(reader: Reader, *, text_column: str | None) -> Iterator[Chunk]:
-    """Return the rows in chunks, once it is sure that the text has a column.
+def rows_of(reader: Reader, *, text_column: str | None) -> Iterator[Row]:
+    """Return the rows, once it is sure that the text has a column.
 
     The text is in `text_column` if one is named, else in `comment`, else in `text`. Raises
     `DataError` where neither the head of the file nor its first chunk has it.
@@ -59,10 +59,14 @@ def chunks_of(reader: Reader, *, text_column: str | None) -> Iterator[Chunk]:
             f"{reader.name}: no column {' or '.join(map(repr, wanted))};"
             f" it has {', '.join(map(repr, columns))}: name one with --text-column"
         )
-    return _chunks(chain(first, rows), reader=reader, text_column=text_column)
+    return chain(first, rows)
 
 
-def _chunks(rows: Iterator[Row], *, reader: Reader, text_column: str | None) -> Iterator[Chunk]:
+def chunks_of(
+    rows: Iterator[Row], *, reader: Reader, text_column: str | None, skip: int = 0
+) -> Iterator[Chunk]:
+    """Yield the rows in chunks, without the first `skip` of them."""
+    rows = islice(rows, skip, None)
     while part := list(islice(rows, CHUNK)):
         comments = [_comment(row, text_column=text_column) for row in part]
         yield Chunk(rows=part, comments=comments, position=reader.position)

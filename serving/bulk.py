@@ -9,28 +9,50 @@ import click
 @click.argument("source", metavar="IN")
 @click.option("--output", "-o", "target", metavar="OUT", required=True, help="File to write.")
 @click.option("--text-column", metavar="NAME", help="Column of the text, if not comment or text.")
-def classify(source: str, target: str, text_column: str | None) -> None:
+@click.option("--restart", is_flag=True, help="Begin anew instead of after what was interrupted.")
+def classify(source: str, target: str, text_column: str | None, restart: bool) -> None:
     """Classify the comments of the file IN.
 
     JSONL, CSV or Parquet by extension; - is standard input or output, as JSONL. The text is in
     the column comment, else text. A record that cannot be read is reported and gets an error.
+    A call that was interrupted goes on where it was when it is made again.
     """
     from contextlib import ExitStack
 
-    from serving.answering import answer_file, chunks_of
-    from serving.readers import open_reader
+    from serving.answering import answer_file, chunks_of, rows_of
+    from serving.readers import STANDARD_STREAM, open_reader
+    from serving.resuming import Progress, input_identity, service_identity
     from serving.service import load_service
     from serving.settings import load_settings
-    from serving.writers import open_writer
+    from serving.writers import form_of, open_writer
 
     settings = load_settings()
     with ExitStack() as stack:
         # Everything that can be wrong with the files is said before seconds go into the model.
         reader = open_reader(source, stack=stack)
-        writer = open_writer(target, reader=reader, stack=stack)
-        chunks = chunks_of(reader, text_column=text_column)
+        form = form_of(target, reader=reader)
+        progress = None
+        if STANDARD_STREAM in (source, target):  # nothing to come back to
+            writer = open_writer(target, form, stack=stack)
+        else:
+            writer = progress = stack.enter_context(Progress(target, form))
+        rows = rows_of(reader, text_column=text_column)
         service = load_service(settings)
+        if progress:
+            identity = {
+                "input": input_identity(source),
+                "text column": text_column,
+                **service_identity(service, settings),
+            }
+            progress.resume(identity, restart=restart)
+            if progress.rows:
+                click.echo(f"going on after record {progress.rows}", err=True)
+        done = progress.rows if progress else 0
+        chunks = chunks_of(rows, reader=reader, text_column=text_column, skip=done)
         count = answer_file(
             chunks, service=service, reader=reader, writer=writer, settings=settings
         )
+        if progress:
+            progress.finish()
+            count.records, count.errors = progress.rows, progress.errors
     click.echo(f"{count.records} records answered, {count.errors} of them with an error", err=True)

@@ -6,10 +6,13 @@ import csv
 import io
 import json
 import math
+import os
 import secrets
+import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import date, time
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -83,19 +86,57 @@ class Writer(Protocol):
         """Write the records after those before."""
 
 
-def open_writer(path: str, *, reader: Reader, stack: ExitStack) -> Writer:
-    """Open a file for the answers to `reader`; it appears when `stack` closes without an error."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """How answers are written: kind of file, columns of the input with their types, delimiter."""
+
+    kind: str
+    kept: Mapping[str, Any]
+    delimiter: str = ","
+
+
+def form_of(path: str, *, reader: Reader) -> Form:
+    """Return the form of the answers to `reader` in the file `path`, by its extension."""
     kind = kind_of(path)
-    stream = sys.stdout.buffer if path == STANDARD_STREAM else stack.enter_context(atomic(path))
     if kind == "jsonl":
-        return JsonlWriter(stream)
+        return Form(kind=kind, kept={})
     kept = {name: kind for name, kind in reader.types().items() if name not in RESULT_FIELDS}
-    if kind == "csv":
-        delimiter = reader.delimiter if isinstance(reader, CsvReader) else ","
-        return CsvWriter(stream, columns=["id", *kept, *RESULT_FIELDS[1:]], delimiter=delimiter)
-    writer = ParquetWriter(stream, kept=kept)
+    delimiter = reader.delimiter if isinstance(reader, CsvReader) else ","
+    return Form(kind=kind, kept=kept, delimiter=delimiter)
+
+
+def open_writer(path: str, form: Form, *, stack: ExitStack, head: bool = True) -> Writer:
+    """Open a file for answers; it appears when `stack` closes without an error.
+
+    Without `head` a CSV file has no line with the names of its columns: it follows another.
+    """
+    stream = sys.stdout.buffer if path == STANDARD_STREAM else stack.enter_context(atomic(path))
+    if form.kind == "jsonl":
+        return JsonlWriter(stream)
+    if form.kind == "csv":
+        columns = ["id", *form.kept, *RESULT_FIELDS[1:]]
+        return CsvWriter(stream, columns=columns, delimiter=form.delimiter, head=head)
+    writer = ParquetWriter(stream, kept=form.kept)
     stack.callback(writer.close)
     return writer
+
+
+def join_parts(parts: Sequence[Path], stream: BinaryIO, *, kind: str) -> None:
+    """Write files of one form after one another; memory holds little of them at a time."""
+    if kind != "parquet":
+        for part in parts:
+            with part.open("rb") as source:
+                shutil.copyfileobj(source, stream)
+        return
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(parts[0]) as first:
+        schema = first.schema_arrow
+    with pq.ParquetWriter(stream, schema) as writer:
+        for part in parts:
+            with pq.ParquetFile(part) as source:
+                for group in range(source.num_row_groups):
+                    writer.write_table(source.read_row_group(group))
 
 
 @contextmanager
@@ -113,6 +154,8 @@ def atomic(path: str) -> Iterator[BinaryIO]:
     try:
         with stream:
             yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
@@ -133,14 +176,17 @@ class JsonlWriter:
 class CsvWriter:
     """One line of cells a record; lists and objects are JSON in their cell."""
 
-    def __init__(self, stream: BinaryIO, *, columns: Sequence[str], delimiter: str) -> None:
+    def __init__(
+        self, stream: BinaryIO, *, columns: Sequence[str], delimiter: str, head: bool = True
+    ) -> None:
         # UTF-8 cannot hold half a surrogate pair: the cell shows its escape. Lines end as RFC 4180
         # says; with a bare \n the library would leave a \r inside a cell without quotes.
         text = io.TextIOWrapper(stream, "utf-8", errors="backslashreplace", newline="")
         self._text = text
         self._columns = columns
         self._cells = csv.writer(text, delimiter=delimiter, lineterminator="\r\n")
-        self._cells.writerow(columns)
+        if head:
+            self._cells.writerow(columns)
         text.flush()
 
     def write(self, records: Sequence[Mapping[str, Any]]) -> None:
