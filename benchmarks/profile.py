@@ -18,7 +18,8 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from benchmarks.texts import LENGTHS, machine, read_texts
+from benchmarks.machine import describe_machine
+from benchmarks.texts import LENGTHS, read_texts
 from model import classifier as judging
 from model import engine as running
 from model import reading
@@ -113,7 +114,7 @@ def main() -> None:
     args = parser.parse_args()
     texts = read_texts(args.texts, limit=args.limit)
     columns = {name: measure(args.model, cut(texts), args.rounds) for name, cut in LENGTHS.items()}
-    print(f"{machine()}; {len(texts)} comments, one thread\n")
+    print(f"{describe_machine()}; {len(texts)} comments, one thread\n")
     print("| step | " + " | ".join(f"{name}: µs a comment | share" for name in columns) + " |")
     print("|---|" + "---|---|" * len(columns))
     totals = {name: sum(column.values()) for name, column in columns.items()}

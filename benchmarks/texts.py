@@ -1,10 +1,8 @@
-"""What the benchmarks share: the comments that are read, and what machine and versions say."""
+"""The comments that benchmarks of the engine read: cut short and as they are."""
 
 from __future__ import annotations
 
 import json
-import platform
-from importlib.metadata import version
 from pathlib import Path
 
 SHORT_CHARACTERS = 120  # a word more or less; about 17 tokens
@@ -12,7 +10,6 @@ LENGTHS = {
     "short": lambda texts: [shortened(text) for text in texts],
     "full": lambda texts: list(texts),
 }
-LIBRARIES = ("onnxruntime", "tokenizers", "numpy")
 
 
 def read_texts(path: Path | None, *, limit: int) -> list[str]:
@@ -28,19 +25,3 @@ def read_texts(path: Path | None, *, limit: int) -> list[str]:
 def shortened(text: str) -> str:
     """Return the words of a text that fit into `SHORT_CHARACTERS`."""
     return text if len(text) <= SHORT_CHARACTERS else text[:SHORT_CHARACTERS].rsplit(" ", 1)[0]
-
-
-def machine(*more: str) -> str:
-    """Return the processor, what int8 units it has, its cores, and versions, in one line."""
-    flags, name = "", platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        table = dict(
-            (part.strip() for part in line.split(":", 1))
-            for line in cpuinfo.read_text().splitlines()
-            if ":" in line
-        )
-        name, flags = table.get("model name", name), table.get("flags", "")
-    units = [unit for unit in ("amx_int8", "avx512_vnni", "avx_vnni") if unit in flags.split()]
-    versions = [f"{library} {version(library)}" for library in (*LIBRARIES, *more)]
-    return ", ".join([name, " ".join(units) or "no int8 units", *versions])

@@ -22,6 +22,7 @@ from model.errors import ArtifactError
 from model.taxonomy import Taxonomy
 from training.encoder import load_tokenizer
 from training.finetune import Learner, row_ids
+from training.fuse import fuse
 from training.quantize import quantize
 
 log = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ def export(
     chosen = [encoded[i] for i in order[:CALIBRATION_TEXTS]]
     others = [texts[i] for i in order[CALIBRATION_TEXTS:][:PARITY_TEXTS]] or list(texts)
     graph = float_graph(learner)
-    quantized = quantize(graph, (_inputs(ids, rows) for ids in chosen))
+    quantized = fuse(quantize(graph, (_inputs(ids, rows) for ids in chosen)))
     float_file = folder / "float.onnx"
     onnx.save(graph, float_file)
     onnx.save(quantized, folder / "model.onnx")

@@ -102,8 +102,13 @@ def test_a_few_texts_are_shared_by_all_workers_and_one_worker_takes_full_batches
     assert [len(batch) for batch in _batches(lengths, budget=1024, workers=2)] == [16, 16]
     assert [len(batch) for batch in _batches(lengths, budget=1024, workers=1)] == [32]
     mixed = np.array([300, 5, 40, 40])
-    assert _batches(mixed, budget=100, workers=1) == [[1, 2], [3], [0]]
+    assert _batches(mixed, budget=100, workers=1) == [[1], [2, 3], [0]]
     assert _batches(mixed[:0], budget=100, workers=2) == []
+
+
+def test_a_long_text_does_not_make_many_short_ones_wait_for_its_padding():
+    lengths = np.array([4, 60, 5, 4, 61, 5])
+    assert _batches(lengths, budget=1024, workers=1) == [[0, 3, 2, 5], [1, 4]]
 
 
 def test_a_described_text_has_the_width_of_the_queries(engine):
