@@ -57,6 +57,10 @@ def write_card(folder: Path, *, manifest: dict[str, Any], report: str) -> None:
         + (", coarse labels through a mapping" if source["mapping"] else "")
         for source in data["train"]
     )
+    if teacher := run.get("teacher"):
+        names = ", ".join(f"`{name}`" for name in teacher["models"])
+        sources += f"\n- {data['unlabelled']} comments without labels"
+        sources += f"\n\nOn all of these it also learnt what {names} say."
     card = f"""# {manifest["name"]}
 
 Made {manifest["created"]} by `echolot train` from {made}.

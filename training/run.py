@@ -184,6 +184,7 @@ def build(
             {"path": source.path, "mapping": source.mapping, "examples": len(part)}
             for source, part in zip(run.train, data.train, strict=True)
         ],
+        "unlabelled": len(data.unlabelled),
         "tune": len(data.tune),
         "test": len(data.test),
     }

@@ -127,6 +127,11 @@ def test_a_student_of_half_the_layers_answers_as_its_teacher_does(site):
     assert np.mean(alike) > 0.8
     manifest = json.loads((models / "hotel-small" / "manifest.json").read_text("utf-8"))
     assert manifest["run"]["teacher"]["models"] == ["hotel-1"]
+    card = (models / "hotel-small" / "MODEL_CARD.md").read_text("utf-8")
+    assert (
+        "- 160 comments without labels\n\nOn all of these it also learnt what `hotel-1` say."
+        in card
+    )
 
 
 @pytest.mark.parametrize(
