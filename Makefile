@@ -19,7 +19,7 @@ install: .venv/installed
 .venv-dev/installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python"; exit 2; }
 	$(PYTHON) -m venv .venv-dev
-	.venv-dev/bin/python $(PIP) install -c constraints.txt -e '.[train,keywords,parquet,dev]'
+	.venv-dev/bin/python $(PIP) install -c constraints.txt -e '.[train,keywords,parquet,bulk,dev]'
 	@touch $@
 
 run: .venv/installed

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain, islice
 from typing import Any
 
@@ -86,20 +87,25 @@ def answer_file(
     reader: Reader,
     writer: Writer,
     settings: Settings,
+    report: Callable[[str], None] | None = None,
 ) -> Count:
-    """Answer all chunks, write them in order, and report on stderr what could not be answered."""
+    """Answer all chunks, write them in order, and report what could not be answered.
+
+    That goes to stderr, beside the bar, where nobody else takes the `report`.
+    """
     count = Count()
     waiting: deque[tuple[Chunk, Future[list[Result]]]] = deque()
     with (
         ThreadPoolExecutor(settings.threads, thread_name_prefix="inference") as pool,
         _progress(reader) as bar,
     ):
+        say = report or partial(bar.write, file=sys.stderr)
 
         def finish() -> None:
             chunk, future = waiting.popleft()
             _write(chunk, future.result(), service=service, writer=writer, count=count)
             for line in _complaints(chunk, future.result(), name=reader.name):
-                bar.write(line, file=sys.stderr)
+                say(line)
             bar.update(chunk.position - bar.n)
 
         for chunk in chunks:

@@ -9,14 +9,36 @@ import click
 @click.argument("source", metavar="IN")
 @click.option("--output", "-o", "target", metavar="OUT", required=True, help="File to write.")
 @click.option("--text-column", metavar="NAME", help="Column of the text, if not comment or text.")
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    help="ray: Parquet to a folder of Parquet files, by workers of Ray (extra bulk).",
+)
+@click.option("--address", metavar="ADDRESS", help="Of a Ray cluster; one here if not given.")
+@click.option("--workers", type=click.IntRange(min=1), help="Of Ray; as many as there are cores.")
 @click.option("--restart", is_flag=True, help="Begin anew instead of after what was interrupted.")
-def classify(source: str, target: str, text_column: str | None, restart: bool) -> None:
+def classify(
+    source: str,
+    target: str,
+    text_column: str | None,
+    engine: str,
+    address: str | None,
+    workers: int | None,
+    restart: bool,
+) -> None:
     """Classify the comments of the file IN.
 
     JSONL, CSV or Parquet by extension; - is standard input or output, as JSONL. The text is in
     the column comment, else text. A record that cannot be read is reported and gets an error.
     A call that was interrupted goes on where it was when it is made again.
     """
+    if engine == "ray":
+        _by_ray(source, target, text_column, address=address, workers=workers, restart=restart)
+        return
+    if address or workers:
+        raise click.UsageError("--address and --workers belong to --engine ray")
+
     from contextlib import ExitStack
 
     from serving.answering import answer_file, chunks_of, rows_of
@@ -55,4 +77,21 @@ def classify(source: str, target: str, text_column: str | None, restart: bool) -
         if progress:
             progress.finish()
             count.records, count.errors = progress.rows, progress.errors
+    click.echo(f"{count.records} records answered, {count.errors} of them with an error", err=True)
+
+
+def _by_ray(
+    source: str,
+    target: str,
+    text_column: str | None,
+    *,
+    address: str | None,
+    workers: int | None,
+    restart: bool,
+) -> None:
+    from serving.ray_bulk import classify_parquet
+
+    count = classify_parquet(
+        source, target, workers=workers, address=address, text_column=text_column, restart=restart
+    )
     click.echo(f"{count.records} records answered, {count.errors} of them with an error", err=True)

@@ -303,7 +303,7 @@ class ParquetReader:
                 for values in batch.to_pylist():
                     self.position += 1
                     place = f"row {self.position}"
-                    yield Row(number=self.position, place=place, values=_without_nan(values))
+                    yield Row(number=self.position, place=place, values=plain_row(values))
         except (OSError, pa.ArrowException) as problem:
             raise DataError(
                 f"{self.name}: is damaged after row {self.position} ({type(problem).__name__})"
@@ -315,8 +315,8 @@ class ParquetReader:
         return dict(zip(schema.names, schema.types, strict=True))
 
 
-def _without_nan(values: Mapping[str, Any]) -> dict[str, Any]:
-    # Data frames write a missing number as NaN.
+def plain_row(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row as it is meant: data frames write a missing number as NaN."""
     return {
         column: None if isinstance(value, float) and math.isnan(value) else value
         for column, value in values.items()

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from model.errors import ConfigError, suggest
 from model.taxonomy import read_toml
@@ -26,6 +27,7 @@ _FIRST_LINES = {
     "models": 'models = ["shop-1"]',
     "size": "size = 58000",
 }
+WEIGHTS_END = ".safetensors"  # of a `start` that is the weights of a run
 _SHOWN = 60  # characters of a wrong value
 
 
@@ -74,8 +76,9 @@ class RunConfig(_Strict):
     """One training run. Learning rates are per step of AdamW; lengths are in tokens."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
-    base: Name
-    start: Name | None = None  # weights.safetensors of an earlier run, to go on from
+    base: Name | None = None  # the pretrained encoder, where `start` is no finished model
+    # To go on from: weights.safetensors of an earlier run, or a finished model by name or folder.
+    start: Name | None = None
     taxonomy: Name
     routing: Name | None = None  # rules that routes are judged by; the shipped ones if they fit
     train: Annotated[tuple[DataSource, ...], Field(min_length=1)]
@@ -109,6 +112,24 @@ class RunConfig(_Strict):
     device: str = "auto"
     threads: Annotated[int, Field(ge=0)] = 0  # 0: as torch chooses
 
+    @property
+    def start_model(self) -> str | None:
+        """Return the finished model that the run goes on from, if it does."""
+        return None if self.start is None or self.start.endswith(WEIGHTS_END) else self.start
+
+    @model_validator(mode="after")
+    def _has_one_encoder(self) -> RunConfig:
+        if self.start_model is None and self.base is None:
+            raise PydanticCustomError("missing_base", "is missing")
+        for key in ("base", "vocabulary"):
+            if self.start_model is not None and getattr(self, key) is not None:
+                raise PydanticCustomError(
+                    "of_model",
+                    "start = {start} is a finished model, which has its own; leave {key} out",
+                    {"start": repr(self.start), "key": key},
+                )
+        return self
+
 
 def load_run(path: Path) -> RunConfig:
     """Read and check a run file. Raises `ConfigError` that names file and key."""
@@ -134,7 +155,7 @@ def _named_files(run: RunConfig) -> Iterator[tuple[str, str]]:
     yield "taxonomy", run.taxonomy
     if run.routing:
         yield "routing", run.routing
-    if run.start:
+    if run.start and not run.start_model:
         yield "start", run.start
     for number, file in enumerate(run.behaviour):
         yield f"behaviour[{number}]", file
@@ -160,6 +181,10 @@ def _first(problem: ValidationError) -> str:
             RunConfig if len(place) == 1 else tables.get(str(place[0]), DataSource)
         )
         return f"unknown key {key!r}; {suggest(str(place[-1]), owner.model_fields)}"
+    if fault["type"] == "of_model":
+        return str(fault["msg"])
+    if fault["type"] == "missing_base":
+        return f"key 'base' is missing; for example {_FIRST_LINES['base']}, or go on from a model"
     if fault["type"] == "missing":
         return f"key {key!r} is missing; for example {_FIRST_LINES[place[-1]]}"
     value = repr(fault["input"])

@@ -12,6 +12,7 @@ from itertools import chain
 from pathlib import Path
 
 from model.errors import ConfigError, DataError, suggest
+from model.registry import resolve
 from model.taxonomy import Taxonomy, load_taxonomy
 from model.text import clean
 from training.config import DataSource, RunConfig
@@ -24,6 +25,7 @@ from training.corpus import (
     without_repeats,
 )
 from training.encoder import find_encoder
+from training.finished import unpack_model
 from training.vocabulary import cut_vocabulary
 
 log = logging.getLogger(__name__)
@@ -181,9 +183,16 @@ def read_taxonomy(run: RunConfig, *, folder: Path) -> Taxonomy:
 def prepare_encoder(run: RunConfig, *, folder: Path, cache: Path) -> Path:
     """Return the folder of the run's encoder, its vocabulary cut if the run says so.
 
-    Both are kept in `cache`. Raises `ConfigError` where there is no such encoder or text file.
+    For a run that goes on from a finished model it holds that model's weights too. All is kept in
+    `cache`. Raises `ConfigError` where there is no such encoder, model or text file.
     """
-    base = str(folder / run.base) if (folder / run.base / "config.json").is_file() else run.base
+    if run.start_model is not None:
+        beside = folder / run.start_model
+        name = str(beside) if beside.is_dir() else run.start_model
+        return unpack_model(resolve(name, data_dir=cache), cache=cache)
+    base = str(run.base)  # there is one where the run does not go on from a model
+    if (folder / base / "config.json").is_file():
+        base = str(folder / base)
     source = find_encoder(base, cache=cache)
     if run.vocabulary is None:
         return source

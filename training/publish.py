@@ -21,6 +21,7 @@ def manifest_of(
     run: RunConfig,
     *,
     taxonomy: Taxonomy,
+    encoder: dict[str, Any],
     calibration: Calibration,
     data: dict[str, Any],
     parity: dict[str, float],
@@ -36,6 +37,7 @@ def manifest_of(
             "fingerprint": taxonomy.fingerprint(),
             "terms": taxonomy.term_fingerprints(),
         },
+        "encoder": encoder,
         "data": data,
         "calibration": calibration.to_manifest(),
         "parity": parity,
@@ -48,8 +50,12 @@ def manifest_of(
 def write_card(folder: Path, *, manifest: dict[str, Any], report: str) -> None:
     """Write the model card: where the model comes from, its figures, what it cannot do."""
     run, data, parity = manifest["run"], manifest["data"], manifest["parity"]
-    made = f"`{run['base']}`, {run['epochs']} epochs, seed {run['seed']}"
-    if run["start"]:
+    made = f"{run['epochs']} epochs, seed {run['seed']}"
+    if run["base"]:
+        made = f"`{run['base']}`, {made}"
+    if run["start"] and not run["base"]:
+        made += f",\ngoing on from the model `{run['start']}`"
+    elif run["start"]:
         made += f",\ngoing on from the weights of `{Path(run['start']).parent.name}`"
     sources = "\n".join(
         f"- `{Path(source['path']).parent.name}/{Path(source['path']).name}`: "

@@ -30,12 +30,13 @@ from training.evaluate import comments_of, evaluate, evidence_score, router_for
 from training.export import export
 from training.features import Featurizer
 from training.finetune import CHECKPOINT, Learner, Trainer, build_learner
+from training.finished import described
 from training.prepare import Data, prepare_encoder, read_data, read_taxonomy
 from training.publish import manifest_of, publish, write_card
 from training.report import MODEL, Report
 from training.slips import slipped
 from training.teacher import Teacher, teach
-from training.weights import save_weights, take_over
+from training.weights import WEIGHTS, save_weights, take_over
 
 log = logging.getLogger(__name__)
 RUNS_TABLE = "runs.csv"
@@ -94,7 +95,7 @@ def train(path: Path, *, data_dir: Path, restart: bool = False) -> Path:
             encoder=encoder,
             taxonomy=taxonomy,
             work=work,
-            start=folder / run.start if run.start else None,
+            start=_start(run, folder=folder, encoder=encoder),
             teachers=teachers,
         )
         built, report = build(
@@ -114,6 +115,12 @@ def train(path: Path, *, data_dir: Path, restart: bool = False) -> Path:
         logging.getLogger().removeHandler(log_file)
         log_file.close()
     return model
+
+
+def _start(run: RunConfig, *, folder: Path, encoder: Path) -> Path | None:
+    if run.start_model is not None:
+        return encoder / WEIGHTS
+    return folder / run.start if run.start else None
 
 
 def fit(
@@ -178,7 +185,7 @@ def build(
         texts=[clean(example.text).text for example in train_examples],
         max_tokens=run.max_tokens,
     )
-    described: dict[str, Any] = {
+    data_facts: dict[str, Any] = {
         "fingerprint": data.fingerprint(),
         "train": [
             {"path": source.path, "mapping": source.mapping, "examples": len(part)}
@@ -191,8 +198,9 @@ def build(
     manifest = manifest_of(
         run,
         taxonomy=taxonomy,
+        encoder=described(learner.network.encoder),
         calibration=Calibration(),
-        data=described,
+        data=data_facts,
         parity=parity,
         metrics={},
     )
@@ -256,7 +264,7 @@ def _record(
     base = {
         "finished": datetime.now(UTC).isoformat(timespec="minutes"),
         "name": run.name,
-        "base": run.base,
+        "base": run.base or run.start_model,
         "epochs": run.epochs,
         "seed": run.seed,
         "train": sum(len(part) for part in data.train),

@@ -31,7 +31,14 @@ def save_weights(learner: Learner, folder: Path, *, encoder: Path) -> None:
         for part, values in learner.state().items()
         for key, value in values.items()
     }
-    metadata = {_VOCABULARY: _vocabulary_digest(encoder), _ROWS: " ".join(learner.ids)}
+    write_weights(tensors, folder, ids=learner.ids, encoder=encoder)
+
+
+def write_weights(
+    tensors: dict[str, Tensor], folder: Path, *, ids: Sequence[str], encoder: Path
+) -> None:
+    """Write named weights, and what tells the vocabulary of `encoder` and the rows' ids."""
+    metadata = {_VOCABULARY: _vocabulary_digest(encoder), _ROWS: " ".join(ids)}
     save_file(tensors, folder / WEIGHTS, metadata=metadata)
 
 
