@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,14 +13,14 @@ from onnx import ModelProto
 
 from model.taxonomy import Taxonomy
 from model.text import clean
-from tests.training.tiny import write_project
+from tests.training.tiny import comments, write_project
 from training.config import RunConfig, load_run
 from training.encoder import load_tokenizer
 from training.export import float_graph, row_table
 from training.finetune import Learner
 from training.prepare import Data, prepare_encoder, read_data, read_taxonomy
 from training.quantize import quantize
-from training.run import fit
+from training.run import fit, train
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -64,6 +65,46 @@ def learner(parts, tmp_path_factory) -> Learner:
         taxonomy=parts.taxonomy,
         work=tmp_path_factory.mktemp("work"),
     )
+
+
+DISTILL = """
+name = "hotel-small"
+base = "encoder"
+taxonomy = "labels.toml"
+epochs = 8
+batch_comments = 16
+max_tokens = 64
+learning_rate = 2e-3
+head_learning_rate = 5e-3
+word_embeddings = "tuned"
+threads = 1
+layers = 1
+start = "data/runs/hotel-1/weights.safetensors"
+[teacher]
+models = ["hotel-1"]
+texts = ["more.jsonl"]
+draw = 0.5
+weight = 0.7
+[[train]]
+path = "train.jsonl"
+[[tune]]
+path = "tune.jsonl"
+[[test]]
+path = "test.jsonl"
+"""
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory) -> Path:
+    """Return a folder with a trained tiny model, and a run file to distil it."""
+    folder = tmp_path_factory.mktemp("site")
+    train(write_project(folder, epochs=20), data_dir=folder / "data")
+    more = [{"text": row["text"]} for row in comments(400)[240:]]
+    held_out = json.loads((folder / "test.jsonl").read_text("utf-8").splitlines()[0])
+    lines = [*more, {"text": held_out["text"]}, {"text": "  "}]
+    (folder / "more.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines), "utf-8")
+    (folder / "distill.toml").write_text(DISTILL, "utf-8")
+    return folder
 
 
 @dataclass(frozen=True)

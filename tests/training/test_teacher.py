@@ -13,51 +13,11 @@ from model.errors import ConfigError
 from model.records import Comment
 from model.taxonomy import load_taxonomy
 from tests.training.test_workflow import echolot
-from tests.training.tiny import comments, write_project
+from tests.training.tiny import comments
 from training.config import load_run
 from training.corpus import Example
 from training.prepare import read_data, read_taxonomy
-from training.run import train
 from training.teacher import Lesson, Teacher, teach
-
-DISTILL = """
-name = "hotel-small"
-base = "encoder"
-taxonomy = "labels.toml"
-epochs = 8
-batch_comments = 16
-max_tokens = 64
-learning_rate = 2e-3
-head_learning_rate = 5e-3
-word_embeddings = "tuned"
-threads = 1
-layers = 1
-start = "data/runs/hotel-1/weights.safetensors"
-[teacher]
-models = ["hotel-1"]
-texts = ["more.jsonl"]
-draw = 0.5
-weight = 0.7
-[[train]]
-path = "train.jsonl"
-[[tune]]
-path = "tune.jsonl"
-[[test]]
-path = "test.jsonl"
-"""
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory) -> Path:
-    """Return a folder with a trained tiny model, and a run file to distil it."""
-    folder = tmp_path_factory.mktemp("site")
-    train(write_project(folder, epochs=20), data_dir=folder / "data")
-    more = [{"text": row["text"]} for row in comments(400)[240:]]
-    held_out = json.loads((folder / "test.jsonl").read_text("utf-8").splitlines()[0])
-    lines = [*more, {"text": held_out["text"]}, {"text": "  "}]
-    (folder / "more.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines), "utf-8")
-    (folder / "distill.toml").write_text(DISTILL, "utf-8")
-    return folder
 
 
 def teacher_of(site: Path) -> Teacher:
