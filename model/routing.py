@@ -11,7 +11,8 @@ A rule holds where every field of its `when` holds; a field holds where any of i
   comment, any item counts.
 
 The first rule that holds gives the route. Teams of further rules that hold are listed in `also`,
-in the order of the rules. Where none holds, the default gives the route; it is never in `also`.
+in the order of the rules, then those that are only told (`[[tell]]`). Where no rule holds, the
+default gives the route; it is never in `also`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from model.routing_file import (
     NONE,
     Names,
     Rule,
+    Tell,
     label_fact,
     language_facts,
     property_facts,
@@ -44,6 +46,7 @@ class Router:
     actions: Names
     rules: tuple[Rule, ...]
     default: Rule
+    tells: tuple[Tell, ...] = ()
 
     @classmethod
     def load(cls, path: Path | None = None, *, taxonomy: Taxonomy) -> Router:
@@ -52,14 +55,21 @@ class Router:
         Raises `RoutingError` where the file does not hold together or does not fit the taxonomy.
         """
         read = read_routing(path or SHIPPED, taxonomy=taxonomy)
-        return cls(teams=read.teams, actions=read.actions, rules=read.rules, default=read.default)
+        return cls(
+            teams=read.teams,
+            actions=read.actions,
+            rules=read.rules,
+            default=read.default,
+            tells=read.tells,
+        )
 
     def route(self, prediction: Prediction, comment: Comment) -> Route:
         """Return the route; the comment adds its score, touchpoint and properties."""
         facts = _facts(prediction, comment)
         matching = [rule for rule in self.rules if rule.holds(facts)]
         first = matching[0] if matching else self.default
-        others = dict.fromkeys(rule.team for rule in matching if rule.team != first.team)
+        hearing = [*matching, *(tell for tell in self.tells if tell.holds(facts))]
+        others = dict.fromkeys(one.team for one in hearing if one.team != first.team)
         return Route(
             team=first.team,
             priority=first.priority,

@@ -24,9 +24,10 @@ NONE = "none"
 DEFAULT = "default"
 _ID = re.compile(r"[a-z0-9]+(?:[-_][a-z0-9]+)*")
 _LANGUAGE_TAG = re.compile(r"other|[a-z]{2,3}(?:-[a-z0-9]{1,8})*", re.IGNORECASE)
-_FILE_KEYS = ("version", "teams", "actions", "rules", "default")
+_FILE_KEYS = ("version", "teams", "actions", "rules", "tell", "default")
 _ROUTE_KEYS = ("team", "priority", "due_hours", "actions")
 _RULE_KEYS = ("name", "when", *_ROUTE_KEYS)
+_TELL_KEYS = ("when", "team")
 _WHEN_KEYS = (
     "label",
     "area",
@@ -54,10 +55,7 @@ class Rule:
 
     def holds(self, facts: Mapping[str, frozenset[str]]) -> bool:
         """Return whether every field of the rule meets the facts of a comment."""
-        return all(
-            not wanted.isdisjoint(facts.get(field, frozenset()))
-            for field, wanted in self.when.items()
-        )
+        return _meets(self.when, facts)
 
     def covers(self, later: Rule) -> bool:
         """Return whether this rule matches all that `later` would, field by field."""
@@ -69,13 +67,32 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tell:
+    """A team that hears of comments for which `when` holds, whoever has to act on them."""
+
+    when: Mapping[str, frozenset[str]]
+    team: str
+
+    def holds(self, facts: Mapping[str, frozenset[str]]) -> bool:
+        """Return whether every field meets the facts of a comment."""
+        return _meets(self.when, facts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RoutingFile:
     """What a routing file holds; teams and actions by id, with their names by language."""
 
     teams: Names
     actions: Names
     rules: tuple[Rule, ...]
+    tells: tuple[Tell, ...]
     default: Rule
+
+
+def _meets(when: Mapping[str, frozenset[str]], facts: Mapping[str, frozenset[str]]) -> bool:
+    return all(
+        not wanted.isdisjoint(facts.get(field, frozenset())) for field, wanted in when.items()
+    )
 
 
 def label_fact(label: str, sentiment: str) -> str:
@@ -119,7 +136,7 @@ def read_routing(path: Path, *, taxonomy: Taxonomy) -> RoutingFile:
         raise RoutingError(f"{path}: version must be 1, not {raw['version']!r}")
     teams, actions = _names(raw, "teams", path=path), _names(raw, "actions", path=path)
     rules: list[Rule] = []
-    for number, row in enumerate(_rows(raw, path=path), start=1):
+    for number, row in enumerate(_rows(raw, "rules", path=path), start=1):
         name = _rule_name(row, taken={rule.name for rule in rules}, where=f"{path}: rule {number}")
         where = f"{path}: rule {name!r}"
         _check_keys(row, _RULE_KEYS, where=where)
@@ -127,13 +144,17 @@ def read_routing(path: Path, *, taxonomy: Taxonomy) -> RoutingFile:
         rule = _rule(row, name=name, when=when, teams=teams, actions=actions, where=where)
         _check_reachable(rule, rules, where=where)
         rules.append(rule)
+    tells = tuple(
+        _tell(row, taxonomy=taxonomy, teams=teams, where=f"{path}: tell {number}")
+        for number, row in enumerate(_rows(raw, "tell", path=path), start=1)
+    )
     default = raw.get("default")
     if not isinstance(default, dict):
         raise RoutingError(f"{path}: the table [default] is missing; it needs {_join(_ROUTE_KEYS)}")
     where = f"{path}: [default]"
     _check_keys(default, _ROUTE_KEYS, where=where)
     last = _rule(default, name=DEFAULT, when={}, teams=teams, actions=actions, where=where)
-    return RoutingFile(teams=teams, actions=actions, rules=tuple(rules), default=last)
+    return RoutingFile(teams=teams, actions=actions, rules=tuple(rules), tells=tells, default=last)
 
 
 def _names(raw: Mapping[str, Any], key: str, *, path: Path) -> dict[str, dict[str, str]]:
@@ -154,11 +175,25 @@ def _names(raw: Mapping[str, Any], key: str, *, path: Path) -> dict[str, dict[st
     return table
 
 
-def _rows(raw: Mapping[str, Any], *, path: Path) -> list[dict[str, Any]]:
-    rows = raw.get("rules", [])
+def _rows(raw: Mapping[str, Any], key: str, *, path: Path) -> list[dict[str, Any]]:
+    rows = raw.get(key, [])
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise RoutingError(f"{path}: rules are tables, each under a line [[rules]]")
+        raise RoutingError(f"{path}: {key} are tables, each under a line [[{key}]]")
     return rows
+
+
+def _tell(row: Mapping[str, Any], *, taxonomy: Taxonomy, teams: Names, where: str) -> Tell:
+    _check_keys(row, _TELL_KEYS, where=where)
+    when = _conditions(_given(row, "when", where=where), taxonomy=taxonomy, where=where)
+    return Tell(when=when, team=_team(row, teams=teams, where=where))
+
+
+def _team(row: Mapping[str, Any], *, teams: Names, where: str) -> str:
+    team = _given(row, "team", where=where)
+    if not isinstance(team, str):
+        raise RoutingError(f"{where}: team must be one team's id, not {team!r}")
+    _check_known([team], teams, kind="team", where=f"{where}: team")
+    return team
 
 
 def _rule_name(row: Mapping[str, Any], *, taken: Collection[str], where: str) -> str:
@@ -189,10 +224,7 @@ def _rule(
         raise RoutingError(
             f"{where}: due_hours must be a whole number of hours from 1, not {hours!r}"
         )
-    team = _given(row, "team", where=where)
-    if not isinstance(team, str):
-        raise RoutingError(f"{where}: team must be one team's id, not {team!r}")
-    _check_known([team], teams, kind="team", where=f"{where}: team")
+    team = _team(row, teams=teams, where=where)
     steps = _words(_given(row, "actions", where=where), where=f"{where}: actions")
     _check_known(steps, actions, kind="action", where=f"{where}: actions")
     priority = _priority(_given(row, "priority", where=where), where=where)

@@ -73,9 +73,12 @@ def test_the_table_of_expected_teams_names_every_label_and_no_other():
 @pytest.mark.parametrize("sentiment", SENTIMENTS)
 def test_every_label_reaches_the_team_that_can_act_on_it_and_no_other(label, sentiment):
     route = ROUTER.route(predicted(sentiment, (label, sentiment)), commented())
-    assert route.team == EXPECTED_TEAMS[label][SENTIMENTS.index(sentiment)]
+    expected = EXPECTED_TEAMS[label][SENTIMENTS.index(sentiment)]
+    # Praise asks nobody to mend anything: marketing thanks, the team that earned it hears of it.
+    praised = sentiment == "positive"
+    assert route.team == ("marketing" if praised else expected)
     assert route.rule != "default"
-    assert route.also == ()
+    assert route.also == ((expected,) if praised and expected != "marketing" else ())
     assert (route.priority == "low") == (sentiment != "negative")
 
 
@@ -150,6 +153,15 @@ def test_a_promoter_is_asked_for_a_public_review_and_the_praised_team_hears_of_i
     route = ROUTER.route(prediction, commented("Tolle Beratung!", score=10))
     assert (route.team, route.rule, route.also) == ("marketing", "promoter", ("customer-service",))
     assert "ask-for-public-review" in route.actions
+
+
+def test_praise_goes_to_one_team_and_those_that_earned_it_hear_of_it():
+    prediction = predicted(
+        "positive", ("service.advice", "positive"), ("delivery.speed", "positive")
+    )
+    route = ROUTER.route(prediction, commented("Schnell geliefert, gut beraten."))
+    assert (route.team, route.rule) == ("marketing", "praise")
+    assert route.also == ("logistics", "customer-service")
 
 
 def test_a_promoter_with_a_complaint_is_not_asked_for_a_public_review():

@@ -132,6 +132,18 @@ def test_a_rule_without_a_good_name_is_named_by_its_number(load, name, message):
         (HEAD, DEFAULT.replace("priority", "prio"), "[default]: unknown key 'prio'; did you mean"),
         (HEAD, DEFAULT + 'when = { signal = "lost" }', "[default]: unknown key 'when'"),
         (HEAD, DEFAULT + "[[rule]]", "unknown key 'rule'; did you mean 'rules'?"),
+        (HEAD, DEFAULT + "[tell]", "tell are tables, each under a line [[tell]]"),
+        (HEAD, DEFAULT + '[[tell]]\nteam = "desk"', "tell 1: the key 'when' is missing"),
+        (
+            HEAD,
+            DEFAULT + '[[tell]]\nwhen = { signal = "lost" }\nteam = "desc"',
+            "tell 1: team: unknown team 'desc'; did you mean 'desk'?",
+        ),
+        (
+            HEAD,
+            DEFAULT + '[[tell]]\nwhen = { signal = "lost" }\nteam = "desk"\nname = "x"',
+            "tell 1: unknown key 'name'",
+        ),
         (HEAD, DEFAULT + "[rules]", "rules are tables, each under a line [[rules]]"),
         ("rules = [1]\n" + HEAD, DEFAULT, "rules are tables, each under a line [[rules]]"),
         ("version = 2\n" + HEAD, DEFAULT, "version must be 1, not 2"),
