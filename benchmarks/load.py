@@ -53,6 +53,10 @@ class Connection(asyncio.Protocol):
         if self._answer and not self._answer.done():
             self._answer.set_result(0)
 
+    @property
+    def is_closed(self) -> bool:
+        return self._transport.is_closing()
+
     def close(self) -> None:
         self._transport.close()
 
@@ -99,7 +103,11 @@ async def at_rate(port: int, bodies: list[bytes], *, rate: float, seconds: float
     since = time.perf_counter()
 
     async def one(request: bytes) -> None:
-        connection = free.pop() if free else await connect(port)
+        connection = None
+        while free and (connection is None or connection.is_closed):
+            connection = free.pop()  # the server closes those that were idle for long
+        if connection is None or connection.is_closed:
+            connection = await connect(port)
         done.append(await timed(connection, request, since=since))
         free.append(connection)
 
