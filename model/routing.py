@@ -68,8 +68,9 @@ class Router:
         facts = _facts(prediction, comment)
         matching = [rule for rule in self.rules if rule.holds(facts)]
         first = matching[0] if matching else self.default
-        hearing = [*matching, *(tell for tell in self.tells if tell.holds(facts))]
-        others = dict.fromkeys(one.team for one in hearing if one.team != first.team)
+        told = [tell.team for tell in self.tells if tell.holds(facts)]
+        teams = [*(rule.team for rule in matching), *told]
+        others = dict.fromkeys(team for team in teams if team != first.team)
         return Route(
             team=first.team,
             priority=first.priority,

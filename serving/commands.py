@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from tempfile import TemporaryDirectory
@@ -37,18 +38,23 @@ def run_service(settings: Settings, *, load: Callable[[Settings], Service]) -> N
         if settings.workers > 1:
             check_platform()
             stack.enter_context(shared_metrics())
-        # Only now: the library of the metrics looks when it is imported whether they are shared.
-        from serving.app import create_app
+        from serving.addresses import bind_each
         from serving.logs import configure_logs
-        from serving.metrics import forget_process
-        from serving.reloading import Reloading
-        from serving.server import bind_each, serve_app
-        from serving.service import wanted_version
 
         # The address first: a taken port should be known before seconds go into the model.
         sockets = [stack.enter_context(bound) for bound in bind_each(settings)]
         configure_logs(settings.log_level)
-        service = load(settings)
+        with ThreadPoolExecutor(1, thread_name_prefix="load") as pool:
+            loading = pool.submit(load, settings)
+            # Beside it: the web framework takes as long to import as the model to load. And only
+            # now: the library of the metrics looks when it is imported whether they are shared.
+            from serving.app import create_app
+            from serving.metrics import forget_process
+            from serving.reloading import Reloading
+            from serving.server import serve_app
+            from serving.service import wanted_version
+
+            service = loading.result()
 
         def work(bound: socket.socket, place: int) -> None:
             # A model that the settings name stays until somebody asks for a reload.

@@ -20,9 +20,9 @@ import pytest
 from click.testing import CliRunner
 
 from model.errors import ConfigError
+from serving.addresses import bind
 from serving.commands import serve
 from serving.keys import new_key
-from serving.server import bind
 from serving.settings import Settings
 
 # Whether a call takes longer than a test decides the gate, a file, and no clock.
@@ -31,7 +31,8 @@ import sys, time
 from pathlib import Path
 from serving.app import create_app
 from serving.logs import configure_logs
-from serving.server import bind, serve_app
+from serving.addresses import bind
+from serving.server import serve_app
 from serving.settings import load_settings
 from tests.fakes import WordClassifier, word_service
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from model.errors import ConfigError
-from serving.server import bind, bind_each
+from serving.addresses import bind, bind_each
 from serving.settings import Settings
 from tests.serving.test_server import ask, metrics, wait_for
 
