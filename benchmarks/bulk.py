@@ -1,9 +1,9 @@
 """Files through `echolot classify`: peak memory by their size, and workers of Ray by their number.
 
     python -m benchmarks.bulk memory [--rows 10000 1000000] [--texts FILE.jsonl] [--model FOLDER]
-    python -m benchmarks.bulk ray [--rows 20000] [--rounds 3] [--texts FILE.jsonl] [--model FOLDER]
+    python -m benchmarks.bulk ray [--rows 8192] [--rounds 3] [--part 1024] [--texts FILE.jsonl]
 
-`memory` runs the command on files of so many rows (texts repeated, each with its number) and reads
+`memory` runs the command on files of so many rows (texts repeated) and reads
 the peak of its resident memory. `ray` answers one Parquet file by one and by two workers in turns,
 each with a Ray started before the clock, and beside them the single process with one thread and
 with two. Linux only. Prints Markdown.
@@ -30,13 +30,13 @@ from benchmarks.texts import read_texts
 
 
 def write_rows(file: Path, texts: list[str], rows: int) -> None:
-    """Write so many comments as JSONL or Parquet; each ends with its number, so none is cached."""
-    numbered = (f"{text} ({n})" for n, text in enumerate(islice(cycle(texts), rows)))
+    """Write so many comments as JSONL or Parquet."""
+    repeated = islice(cycle(texts), rows)
     if file.suffix == ".parquet":
-        pq.write_table(pa.table({"text": list(numbered)}), file, row_group_size=65_536)
+        pq.write_table(pa.table({"text": list(repeated)}), file, row_group_size=65_536)
         return
     with file.open("w", encoding="utf-8") as stream:
-        stream.writelines(json.dumps({"text": text}) + "\n" for text in numbered)
+        stream.writelines(json.dumps({"text": text}) + "\n" for text in repeated)
 
 
 def environment(model: Path | None, **more: object) -> dict[str, str]:
@@ -69,9 +69,10 @@ def memory(arguments: argparse.Namespace, texts: list[str]) -> None:
 
 
 def ray(arguments: argparse.Namespace, texts: list[str]) -> None:
-    from serving import ray_bulk
+    from serving import parquet_parts, ray_bulk
 
-    rows = (arguments.rows or [20_000])[0]
+    rows = (arguments.rows or [8_192])[0]
+    parquet_parts.PART_ROWS = arguments.part
     os.environ.update(environment(arguments.model))
     seconds: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as scratch:
@@ -112,10 +113,12 @@ def main() -> None:
     parser.add_argument("what", choices=["memory", "ray"])
     parser.add_argument("--rows", type=int, nargs="*")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--part", type=int, default=1024, help="rows of a part, with Ray")
     parser.add_argument("--texts", type=Path)
+    parser.add_argument("--limit", type=int, default=20_000, help="texts that are used")
     parser.add_argument("--model", type=Path)
     arguments = parser.parse_args()
-    texts = read_texts(arguments.texts, limit=20_000)
+    texts = read_texts(arguments.texts, limit=arguments.limit)
     print(describe_machine("pyarrow"), f"\n{len(texts)} texts\n")
     {"memory": memory, "ray": ray}[arguments.what](arguments, texts)
 
