@@ -112,15 +112,19 @@ def test_a_label_that_the_model_did_not_know_is_learnt(place):
         row["labels"].append({"label": "room.smell", "sentiment": "negative"})
     lines = "".join(json.dumps(row) + "\n" for row in rows)
     (place / "train.jsonl").write_text(lines, "utf-8")
-    text = RUN.format(rate=2e-3).replace("epochs = 1", "epochs = 6")
+    text = RUN.format(rate=2e-3).replace("epochs = 1", "epochs = 20")
+    text = text.replace("head_learning_rate = 0.002", "head_learning_rate = 0.005")
+    text = text.replace("threads = 1", 'threads = 1\nword_embeddings = "tuned"')
     text = text.replace('[[tune]]\npath = "tune.jsonl"', "").replace(
         '[[test]]\npath = "test.jsonl"', ""
     )
     (place / "run.toml").write_text(text, "utf-8")
     folder = train(place / "run.toml", data_dir=place / "data")
     classifier = Classifier.load(folder, taxonomy=load_taxonomy(place / "labels.toml"))
-    said = classifier.classify([Comment(id="1", text="Modergeruch. Das Zimmer war dreckig")])[0]
-    assert "room.smell" in [label.label for label in said.labels]
+    texts = ["Modergeruch. Das Zimmer war dreckig", "Das Zimmer war dreckig"]
+    logits = classifier.logits([Comment(id=text, text=text) for text in texts])
+    absent = logits[:, list(classifier.taxonomy.labels).index("room.smell"), 0]
+    assert absent[0] < absent[1] - 2  # likelier to be there by a factor of e², and more
 
 
 def test_base_and_vocabulary_belong_to_the_model(place):
