@@ -16,7 +16,6 @@ from model.errors import ArtifactError, ConfigError
 from model.records import Comment
 from model.registry import shipped_folder
 from model.taxonomy import load_taxonomy
-from tests.training.tiny import TAXONOMY
 from training.config import load_run
 from training.encoder import load_tokenizer
 from training.export import row_table
@@ -100,31 +99,6 @@ def test_a_run_that_hardly_moves_ends_as_the_model_it_began_with(place):
     before = json.loads((model_in(place) / "manifest.json").read_text("utf-8"))
     assert manifest[ENCODER] == before[ENCODER]
     assert "going on from the model `hotel-1`" in (folder / "MODEL_CARD.md").read_text("utf-8")
-
-
-def test_a_label_that_the_model_did_not_know_is_learnt(place):
-    smell = '\n[labels."room.smell"]\nen = "Smell"\nde = "Geruch"\n'
-    smell += 'means = { en = "how it smells", de = "wie es riecht" }\n'
-    (place / "labels.toml").write_text(TAXONOMY + smell, "utf-8")
-    rows = [json.loads(line) for line in (place / "train.jsonl").read_text("utf-8").splitlines()]
-    for row in rows[::3]:
-        row["text"] = f"Modergeruch. {row['text']}"
-        row["labels"].append({"label": "room.smell", "sentiment": "negative"})
-    lines = "".join(json.dumps(row) + "\n" for row in rows)
-    (place / "train.jsonl").write_text(lines, "utf-8")
-    text = RUN.format(rate=2e-3).replace("epochs = 1", "epochs = 20")
-    text = text.replace("head_learning_rate = 0.002", "head_learning_rate = 0.005")
-    text = text.replace("threads = 1", 'threads = 1\nword_embeddings = "tuned"')
-    text = text.replace('[[tune]]\npath = "tune.jsonl"', "").replace(
-        '[[test]]\npath = "test.jsonl"', ""
-    )
-    (place / "run.toml").write_text(text, "utf-8")
-    folder = train(place / "run.toml", data_dir=place / "data")
-    classifier = Classifier.load(folder, taxonomy=load_taxonomy(place / "labels.toml"))
-    texts = ["Modergeruch. Das Zimmer war dreckig", "Das Zimmer war dreckig"]
-    logits = classifier.logits([Comment(id=text, text=text) for text in texts])
-    absent = logits[:, list(classifier.taxonomy.labels).index("room.smell"), 0]
-    assert absent[0] < absent[1] - 2  # likelier to be there by a factor of e², and more
 
 
 def test_base_and_vocabulary_belong_to_the_model(place):
